@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SAM_VENV := .venv-sam
-PIP_INSTALL = pip install --quiet --disable-pip-version-check --require-hashes --only-binary=:all:
+PIP_INSTALL = pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary=:all:
 
 .PHONY: help
 help: ## list the targets
@@ -29,3 +29,69 @@ $(SAM_VENV)/.installed: requirements/sam.txt
 	@$(PYTHON) -m venv $(SAM_VENV)
 	@$(SAM_VENV)/bin/$(PIP_INSTALL) -r requirements/sam.txt
 	@touch $@
+
+# ---- what Lambda gets, built for this machine's own Python and architecture
+
+HOST_PY = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+HOST_ARCH = $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
+LAYER_SOURCES = $(shell find layers -name '*.py' -o -name 'requirements.txt' -o -name Makefile)
+
+.PHONY: layers
+layers: .build/layers/.built .build/lambda-runtime/.built ## build the layers for the local Lambda service
+
+.build/layers/.built: $(VENV)/.installed $(LAYER_SOURCES)
+	@echo "building the layers (Python $(HOST_PY), $(HOST_ARCH))"
+	@rm -rf .build/layers
+	@for layer in ScienceLayer RuntimeLayer; do \
+	  $(MAKE) -s -C layers build-$$layer ARTIFACTS_DIR=$(CURDIR)/.build/layers/$$layer \
+	    PY=$(HOST_PY) ARCH=$(HOST_ARCH) PYTHON=$(CURDIR)/$(BIN)/python || exit 1; \
+	done
+	@touch $@
+
+.build/lambda-runtime/.built: $(VENV)/.installed requirements/lambda-runtime.txt
+	@rm -rf .build/lambda-runtime
+	@$(BIN)/$(PIP_INSTALL) --target .build/lambda-runtime -r requirements/lambda-runtime.txt
+	@touch $@
+
+# ---- what AWS gets, for any target: make build ARCH=arm64 PY=3.12
+
+PY ?= 3.13
+ARCH ?= x86_64
+SAM = SAM_CLI_TELEMETRY=0 AWS_EC2_METADATA_DISABLED=true $(SAM_VENV)/bin/sam
+
+.PHONY: build
+build: $(SAM_VENV)/.installed ## build with SAM for deployment (ARCH=x86_64|arm64 PY=3.11|3.12|3.13)
+	@PY=$(PY) ARCH=$(ARCH) PYTHON=$(CURDIR)/$(SAM_VENV)/bin/python \
+	  $(SAM) build --parameter-overrides Architecture=$(ARCH) PythonVersion=python$(PY)
+
+# ---- checks and tests
+
+.PHONY: check
+check: $(VENV)/.installed $(SAM_VENV)/.installed ## lint, types, import rules, template, shell: changes nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(SAM) validate --lint --region us-east-1
+	$(BIN)/shellcheck scripts/*.sh .ci/run
+
+.PHONY: fmt
+fmt: $(VENV)/.installed ## format the code and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: test
+test: $(VENV)/.installed layers ## set up what is needed and run every test that needs no Docker and no root
+	$(BIN)/pytest
+
+.PHONY: lock
+lock: ## compile every requirements.in to its hashed requirements.txt (needs uv on PATH)
+	@for file in layers/science/requirements layers/runtime/requirements requirements/lambda-runtime \
+	    requirements/dev requirements/sam; do \
+	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-emit-find-links --custom-compile-command "make lock" $$file.in -o $$file.txt || exit 1; \
+	done
+
+.PHONY: clean
+clean: ## remove everything that was built or installed here
+	rm -rf .build .aws-sam $(VENV) $(SAM_VENV) out

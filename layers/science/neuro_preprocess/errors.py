@@ -31,6 +31,7 @@ class InputFault(StrEnum):
     BAD_OFFSET = "BAD_OFFSET"
     BAD_EXTENSION = "BAD_EXTENSION"
     NO_BRAIN = "NO_BRAIN"
+    VANISHED = "VANISHED"
 
 
 class PipelineError(Exception):
