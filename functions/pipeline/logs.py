@@ -22,12 +22,10 @@ class _Formatter(LambdaPowertoolsFormatter):
 @cache
 def logger() -> Logger:
     """The logger of this process. `POWERTOOLS_LOG_LEVEL` sets its level."""
-    return Logger(
-        service="neuro-preprocess",
-        use_rfc3339=True,
-        utc=True,
-        logger_formatter=_Formatter(log_record_order=["timestamp", "level", "message"]),
+    formatter = _Formatter(
+        use_rfc3339=True, utc=True, serialize_stacktrace=False, log_record_order=["timestamp", "level", "message"]
     )
+    return Logger(service="neuro-preprocess", logger_formatter=formatter)
 
 
 def begin_invocation(stage: str, lambda_context: Any) -> Logger:

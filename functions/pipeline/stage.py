@@ -61,7 +61,8 @@ def _process_object(stage: StageName, process: Process, source: S3Object, log: L
         run = Run(stage, source, opened, span)
         started = perf_counter()
         outcome = Outcome.FAILED
-        log.info("Processing file", file_path=shown)
+        log.append_keys(file_path=shown, run_id=run.id)
+        log.info("Processing file")
         telemetry.instruments().processing_current.add(1, {"stage": stage})
         try:
             outcome = _fate(run, process, fault, log)
@@ -70,7 +71,8 @@ def _process_object(stage: StageName, process: Process, source: S3Object, log: L
             span.set_attributes({"outcome": outcome, "processing.total_time": seconds, "pipeline.duration": seconds})
             telemetry.instruments().processing_current.add(-1, {"stage": stage})
             telemetry.instruments().stages_executed.add(1, {"stage": stage, "outcome": outcome})
-            log.info("Completed", file_path=shown, outcome=outcome, duration_seconds=seconds)
+            log.info("Completed", outcome=outcome, duration_seconds=seconds)
+            log.remove_keys(["file_path", "run_id"])
     return {"run_id": run.id, "file_path": shown, "outcome": outcome}
 
 
