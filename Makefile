@@ -81,8 +81,16 @@ fmt: $(VENV)/.installed ## format the code and fix what can be fixed
 	$(BIN)/ruff check --fix .
 
 .PHONY: test
-test: $(VENV)/.installed layers ## set up what is needed and run every test that needs no Docker and no root
-	$(BIN)/pytest
+test: $(VENV)/.installed $(SAM_VENV)/.installed layers ## set up what is needed and run every test that needs no Docker and no root
+	$(BIN)/pytest --ignore tests/docker
+
+.PHONY: test-docker
+test-docker: $(VENV)/.installed $(SAM_VENV)/.installed layers ## the tests that need a Docker engine: `sam local invoke`
+	$(BIN)/pytest tests/docker
+
+.PHONY: demo
+demo: $(VENV)/.installed layers ## upload scans to a local S3, watch them being processed, see the report (SCAN=path for your own)
+	@$(BIN)/neuro-preprocess demo $(SCAN)
 
 .PHONY: lock
 lock: ## compile every requirements.in to its hashed requirements.txt (needs uv on PATH)
