@@ -6,6 +6,7 @@ import struct
 
 import numpy as np
 import pytest
+
 from neuro_preprocess.errors import InvalidInputError
 from neuro_preprocess.nifti import Limits, NiftiReader
 

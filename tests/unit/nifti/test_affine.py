@@ -1,6 +1,7 @@
 import nibabel as nib
 import numpy as np
 import pytest
+
 from neuro_preprocess.nifti.affine import is_sheared, quaternion_of, rotation_of
 from neuro_preprocess.nifti.notices import NiftiNotice
 
@@ -49,8 +50,8 @@ def test_quaternion_of_takes_the_nearest_rotation():
         ((0, 0, 1), 1, "LPS"),
         ((0, 1, 0), 1, "LAI"),
         ((0, 1, 0), -1, "LAS"),
-        ((0, HALF, HALF), -1, "LSA"),
-        ((-0.5, -0.5, -0.5), -4, "ASL"),  # goes by the sign, as NIfTI's own library
+        ((0, HALF, HALF), -1, "LSP"),
+        ((-0.5, -0.5, -0.5), -4, "SRP"),  # goes by the sign, as NIfTI's own library
     ],
 )
 def test_reader_places_a_volume_by_its_qform(read, build, quatern, handedness, axes):

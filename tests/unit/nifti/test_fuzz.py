@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from neuro_preprocess.errors import InputFault, InvalidInputError
 from neuro_preprocess.nifti import Limits, NiftiReader
+
+pytestmark = pytest.mark.filterwarnings("error")
 
 LIMITS = Limits(max_object_bytes=1 << 20, max_volume_bytes=1 << 20)
 WORKING_BYTES = 4 << 20

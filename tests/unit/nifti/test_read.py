@@ -1,6 +1,7 @@
 import gzip
 import io
 import tracemalloc
+import zlib
 from pathlib import Path
 
 import nibabel as nib
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from isal import igzip_lib
 from nibabel.testing import data_path
+
 from neuro_preprocess.nifti import Limits, NiftiNotice, NiftiReader
 
 MIB = 1 << 20
@@ -29,15 +31,19 @@ class BrokenStream:
         raise ConnectionResetError("the peer went away")
 
 
+def random_values(dtype):
+    """Volume over the whole range of a type, or what of it is an intensity."""
+    rng = np.random.default_rng(4)
+    if dtype.kind == "f":
+        return rng.normal(0, 1e6, (7, 8, 9)).astype(dtype)
+    range_ = np.iinfo(dtype)
+    return rng.integers(max(range_.min, -(10**15)), min(range_.max, 10**15), (7, 8, 9), dtype, endpoint=True)
+
+
 @pytest.mark.parametrize("dtype", ["u1", "i1", "i2", "u2", "i4", "u4", "i8", "f4", "f8"])
 @pytest.mark.parametrize("order", "<>")
 def test_reader_reads_every_type(read, build, dtype, order):
-    rng = np.random.default_rng(4)
-    kind = np.dtype(dtype)
-    low, high = (-1e6, 1e6) if kind.kind == "f" else (np.iinfo(kind).min // 2**12, np.iinfo(kind).max // 2**12)
-    stored = (
-        rng.uniform(low, high, (7, 8, 9)).astype(kind) if kind.itemsize > 1 else rng.integers(0, 99, (7, 8, 9), kind)
-    )
+    stored = random_values(np.dtype(dtype))
     data = read(build(stored, order=order)).image.data
     assert data.dtype == np.float32
     assert data.dtype.isnative
@@ -81,7 +87,7 @@ def test_reader_reads_what_nibabel_writes(read, tmp_path, kind, endianness):
     scan = read(path.read_bytes(), name=path.name)
 
     loaded = nib.load(path)
-    assert loaded.header["scl_slope"].dtype is not None
+    assert not np.isclose(loaded.dataobj.slope, 1)
     assert np.array_equal(scan.image.data, loaded.get_fdata().astype(np.float32))
     assert np.allclose(scan.image.affine, affine)
     assert scan.image.xform_code == 2
@@ -104,14 +110,8 @@ def test_reader_reads_gzip_headers_with_every_field(read, build, voxels, flags):
     header = b"\x1f\x8b\x08" + bytes([flags]) + b"\x12\x34\x56\x78\0\x03"
     header += b"".join(part for flag, part in optional.items() if flags & flag)
     if flags & 0x02:
-        header += (igzip_lib_crc32(header) & 0xFFFF).to_bytes(2, "little")
+        header += (zlib.crc32(header) & 0xFFFF).to_bytes(2, "little")
     assert np.array_equal(read(header + body).image.data, voxels)
-
-
-def igzip_lib_crc32(content):
-    import zlib
-
-    return zlib.crc32(content)
 
 
 @pytest.mark.parametrize("most", [1, 3, 100])
@@ -171,7 +171,7 @@ def test_read_holds_the_volume_and_little_else(stored_dtype):
     tracemalloc.stop()
     assert scan.image.data.nbytes == volume_bytes
     # The decompressor's window, a chunk in, a chunk out, a slab and its float64.
-    assert peak_bytes < volume_bytes + 5 * MIB
+    assert peak_bytes < volume_bytes + 3 * MIB
 
 
 def test_reader_with_limits_allocates_within_them(build, pack):
