@@ -100,6 +100,7 @@ def _fate(run: Run, process: Process, fault: PipelineError | None, log: Logger) 
         run.span.set_attribute("neuro.run.id", run.id)
         if run.is_done():
             return Outcome.SKIPPED
+        log.append_keys(file_path=keys.telemetry_key(run.scan.key))
         run.span.set_attributes(_scan_attributes(run))
         process(run)
     except InvalidInputError as error:

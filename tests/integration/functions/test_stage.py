@@ -182,9 +182,7 @@ def test_stage_continues_the_trace_of_the_upload(cloud, telemetry, event, lambda
     assert carried["baggage"] == "user.tier=premium"
 
 
-def test_stage_without_carried_context_hangs_below_the_invocation(
-    cloud, telemetry, event, lambda_context, small_scan
-):
+def test_stage_without_carried_context_hangs_below_the_invocation(cloud, telemetry, event, lambda_context, small_scan):
     cloud.put(RAW, KEY, small_scan)
 
     with trace.get_tracer("test").start_as_current_span("invocation") as invocation:
