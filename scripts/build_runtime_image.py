@@ -25,9 +25,18 @@ TAG = f"public.ecr.aws/lambda/python:{VERSION}-{ARCH}"
 
 # What the bootstrap, and the steps SAM adds to an image, call by name.
 _COMMANDS = ("sh", "mv", "cp", "rm", "chmod", "mkdir", "cat", "ls", "env")
-_UNUSED_STDLIB = ("site-packages", "dist-packages", "test", "idlelib", "tkinter", "turtledemo", "ensurepip", "__pycache__")
+_UNUSED_STDLIB = (
+    "site-packages",
+    "dist-packages",
+    "test",
+    "idlelib",
+    "tkinter",
+    "turtledemo",
+    "ensurepip",
+    "__pycache__",
+)
 
-_DOCKERFILE = f"""\
+_DOCKERFILE = """\
 FROM scratch
 ADD rootfs.tar /
 ENV LANG=C.UTF-8 TZ=:/etc/localtime LAMBDA_TASK_ROOT=/var/task LAMBDA_RUNTIME_DIR=/var/runtime \\

@@ -14,7 +14,7 @@ def process(run: Run) -> None:
             reader = run.open_upload()
             header = reader.header
             plan = plan_conform(header.shape, header.affine, voxel_size_mm=voxel_size_mm)
-            run.check_fits(plan, header)
+            run.check_fits(plan)
         source = reader.read()
         load.span.set_attributes({"image.shape": header.shape, "image.dtype": header.dtype.name})
 

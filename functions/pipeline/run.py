@@ -11,7 +11,7 @@ from opentelemetry.trace import Span
 from neuro_preprocess.conform import ConformPlan, plan_conform
 from neuro_preprocess.image import Image
 from neuro_preprocess.memory import check_fits
-from neuro_preprocess.nifti import Limits, NiftiHeader, NiftiReader, encode_nifti
+from neuro_preprocess.nifti import Limits, NiftiReader, encode_nifti
 from pipeline import keys, telemetry
 from pipeline.config import MIB, Settings, settings
 from pipeline.errors import MissingObjectError, StageError
@@ -134,7 +134,7 @@ class Run:
         """The volume an earlier stage wrote for this run."""
         return self._load(self.storage.open(self.settings.work_bucket, keys.output_key(stage, self.id)))
 
-    def check_fits(self, plan: ConformPlan, header: NiftiHeader) -> None:
+    def check_fits(self, plan: ConformPlan) -> None:
         """Refuse a scan whose volumes would not fit this function's memory, before they are read.
 
         Raises
@@ -142,12 +142,7 @@ class Run:
         InvalidInputError
             `TOO_LARGE`.
         """
-        check_fits(
-            plan,
-            source_dtype_bytes=header.dtype.itemsize,
-            available_bytes=self.settings.memory_size * MIB,
-            stage=self.stage,
-        )
+        check_fits(plan, available_bytes=self.settings.memory_size * MIB, stage=self.stage)
 
     def store_image(self, image: Image) -> None:
         """Write the record, then the output volume, which triggers the next stage."""
@@ -182,7 +177,7 @@ class Run:
         reader = NiftiReader(opened.stream, object_bytes=opened.size_bytes)
         header = reader.header
         plan = plan_conform(header.shape, header.affine, voxel_size_mm=self.settings.voxel_size_mm)
-        self.check_fits(plan, header)
+        self.check_fits(plan)
         image = reader.read().image
         telemetry.instruments().load_duration.record(perf_counter() - started, labels)
         telemetry.instruments().load_file_size.record(opened.size_bytes, labels)

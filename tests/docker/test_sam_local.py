@@ -7,6 +7,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+
 from neuro_preprocess.nifti import encode_nifti
 from neuro_preprocess.phantom import head_phantom
 

@@ -11,14 +11,15 @@ import boto3
 import numpy as np
 import pytest
 from moto import mock_aws
-from neuro_preprocess.image import Image
-from neuro_preprocess.nifti import encode_nifti
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from neuro_preprocess.image import Image
+from neuro_preprocess.nifti import encode_nifti
 from pipeline import config, logs, storage
 
 RAW, WORK, DERIVATIVES = "neuro-preprocess-raw", "neuro-preprocess-work", "neuro-preprocess-derivatives"

@@ -9,11 +9,12 @@ from copy import deepcopy
 import nibabel
 import numpy as np
 import pytest
-from failure.app import handler as failure
 from isal import igzip
+from opentelemetry import trace
+
+from failure.app import handler as failure
 from neuro_preprocess.nifti import encode_nifti
 from neuro_preprocess.phantom import head_phantom
-from opentelemetry import trace
 from pipeline import keys
 from pipeline.events import decode_objects
 

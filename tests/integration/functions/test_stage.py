@@ -1,13 +1,13 @@
 """The boundary of a stage, with conform as the stage: fates, idempotence, trace, counts, logs."""
 
 import json
-import os
 from copy import deepcopy
 
 import pytest
-from conform.app import handler as conform
 from opentelemetry import trace
 from opentelemetry.trace import StatusCode
+
+from conform.app import handler as conform
 from pipeline import keys
 from pipeline.errors import ConfigError, TransientError
 from pipeline.events import decode_objects
@@ -288,4 +288,4 @@ def test_stage_touches_no_disk(cloud, telemetry, event, lambda_context, small_sc
 
     conform(event, lambda_context)
 
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,7 @@
 import dataclasses
 
 import pytest
+
 from pipeline.config import SETTINGS, Settings
 from pipeline.errors import ConfigError
 

@@ -1,6 +1,7 @@
 from datetime import UTC, datetime
 
 import pytest
+
 from pipeline.errors import ConfigError
 from pipeline.events import decode_failure, decode_objects
 

@@ -5,6 +5,7 @@ import botocore.exceptions
 import pytest
 from botocore.stub import Stubber
 from moto import mock_aws
+
 from pipeline.errors import ConfigError, MissingObjectError, StageError, TransientError
 from pipeline.storage import ORDER_FIELD, Item, Storage, Stored
 
