@@ -42,7 +42,7 @@ import importlib, pkgutil, sys
 sys.path[:0] = {[str(entry) for entry in path]!r}
 import neuro_preprocess
 modules = [module.name for module in pkgutil.walk_packages(neuro_preprocess.__path__, "neuro_preprocess.")]
-for name in [*modules, "aws_lambda_powertools", "aws_lambda_powertools.logging", "opentelemetry.trace", "opentelemetry.metrics"]:
+for name in [*modules, "aws_lambda_powertools.logging", "opentelemetry.trace", "opentelemetry.metrics"]:
     module = importlib.import_module(name)
     assert "/layers/" in module.__file__, module.__file__
 print(len(modules))

@@ -64,9 +64,7 @@ def test_parse_work_key_undoes_the_builders(stage):
     assert keys.parse_work_key(keys.record_key(stage, run)) == (stage, run)
 
 
-@pytest.mark.parametrize(
-    "key", ["", "sub-01/anat/sub-01_T1w.nii.gz", "conform/short.nii.gz", "other/" + "0" * 24 + ".nii"]
-)
+@pytest.mark.parametrize("key", ["", "sub-01/anat/sub-01_T1w.nii.gz", "conform/short.nii.gz", f"other/{'0' * 24}.nii"])
 def test_parse_work_key_knows_other_keys(key):
     assert keys.parse_work_key(key) is None
 
