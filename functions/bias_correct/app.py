@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from neuro_preprocess.bias_correct import bias_correct
-
 from pipeline.run import Run
 from pipeline.stage import stage_handler
 

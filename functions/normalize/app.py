@@ -15,7 +15,9 @@ def process(run: Run) -> None:
         head = run.load_trigger()
         mask = run.load_output("skull_strip").data > 0
     with run.processing("normalization"):
-        normalized = normalize(head.data, mask, method=settings.normalization, contrast=scan.contrast)
+        # T2w has no class that is white matter alone, so only the z-score is defined on it
+        method = settings.normalization if scan.contrast == "T1w" else "zscore"
+        normalized = normalize(head.data, mask, method=method, contrast=scan.contrast)
     with run.writing():
         brain = replace(head, data=normalized.volume)
         files = brain_files(

@@ -3,7 +3,6 @@
 from dataclasses import asdict, replace
 
 from neuro_preprocess.skull_strip import skull_strip
-
 from pipeline.run import Run
 from pipeline.stage import stage_handler
 

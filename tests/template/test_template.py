@@ -7,6 +7,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+
 from lambda_local.template import expand_template, load_deployment
 from pipeline import keys
 from pipeline.config import SETTINGS
