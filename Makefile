@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SAM_VENV := .venv-sam
+BIDS_VENV := .venv-bids
 PIP_INSTALL = pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary=:all:
 
 .PHONY: help
@@ -17,7 +18,7 @@ setup: $(VENV)/.installed ## make the environment (.venv) with the neuro-preproc
 
 $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@PYTHON=$(PYTHON) scripts/require_python.sh
-	@echo "setting up $(VENV) (first time: about a minute)"
+	@echo "setting up $(VENV): half a minute"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/$(PIP_INSTALL) -r requirements/dev.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
@@ -25,9 +26,16 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 
 $(SAM_VENV)/.installed: requirements/sam.txt
 	@PYTHON=$(PYTHON) scripts/require_python.sh
-	@echo "setting up $(SAM_VENV) (SAM, in an environment of its own)"
+	@echo "setting up $(SAM_VENV): SAM, in an environment of its own"
 	@$(PYTHON) -m venv $(SAM_VENV)
 	@$(SAM_VENV)/bin/$(PIP_INSTALL) -r requirements/sam.txt
+	@touch $@
+
+$(BIDS_VENV)/.installed: requirements/bids.txt
+	@PYTHON=$(PYTHON) scripts/require_python.sh
+	@echo "setting up $(BIDS_VENV): the BIDS validator, for the tests"
+	@$(PYTHON) -m venv $(BIDS_VENV)
+	@$(BIDS_VENV)/bin/$(PIP_INSTALL) -r requirements/bids.txt
 	@touch $@
 
 # ---- what Lambda gets, built for this machine's own Python and architecture
@@ -81,7 +89,7 @@ fmt: $(VENV)/.installed ## format the code and fix what can be fixed
 	$(BIN)/ruff check --fix .
 
 .PHONY: test
-test: $(VENV)/.installed $(SAM_VENV)/.installed layers ## set up what is needed and run every test that needs no Docker and no root
+test: $(VENV)/.installed $(BIDS_VENV)/.installed layers ## set up what is needed and run every test that needs no Docker and no root
 	$(BIN)/pytest --ignore tests/docker
 
 .PHONY: test-docker
@@ -95,11 +103,11 @@ demo: $(VENV)/.installed layers ## upload scans to a local S3, watch them being 
 .PHONY: lock
 lock: ## compile every requirements.in to its hashed requirements.txt (needs uv on PATH)
 	@for file in layers/science/requirements layers/runtime/requirements requirements/lambda-runtime \
-	    requirements/dev requirements/sam; do \
+	    requirements/dev requirements/sam requirements/bids; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-emit-find-links --custom-compile-command "make lock" $$file.in -o $$file.txt || exit 1; \
 	done
 
 .PHONY: clean
 clean: ## remove everything that was built or installed here
-	rm -rf .build .aws-sam $(VENV) $(SAM_VENV) out
+	rm -rf .build .aws-sam $(VENV) $(SAM_VENV) $(BIDS_VENV) out

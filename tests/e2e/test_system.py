@@ -1,0 +1,106 @@
+"""Uploads in, derivatives or reasons out: on the local service, with the template and the layers that AWS would get."""
+
+import re
+from collections import Counter
+
+import pytest
+from lambda_local import InvocationEnded, LogLine
+
+RAW, WORK, DERIVATIVES = "neuro-preprocess-raw", "neuro-preprocess-work", "neuro-preprocess-derivatives"
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def test_every_upload_ends_once_though_each_event_comes_twice(start_system, head, names):
+    broken = {
+        "sub-31/anat/sub-31_T1w.nii.gz": (b"", "error EMPTY"),
+        "sub-32/anat/sub-32_T1w.nii.gz": (b"\x89PNG\r\n\x1a\n" + bytes(500), "error NOT_NIFTI"),
+        "sub-33/anat/sub-33_T1w.nii.gz": (head[: len(head) // 2], "error TRUNCATED"),
+        "sub-34/anat/sub-34_T1w.nii.gz": (head[:5000] + bytes([head[5000] ^ 255]) + head[5001:], "error CORRUPT"),
+    }
+    good = names[:6]
+    with start_system(deliveries=2) as system:
+        system.upload(head, *good)
+        for name, (content, _) in broken.items():
+            system.upload(content, name)
+        system.upload(b"{}", "sub-01/anat/sub-01_T1w.json", "dataset_description.json")
+        system.drain()
+
+        expected = {name: ["derivatives"] for name in good} | {name: [end] for name, (_, end) in broken.items()}
+        assert system.ends(*good, *broken) == expected
+        assert sum(key.endswith("_desc-brain_T1w.nii.gz") for key in system.keys(DERIVATIVES)) == len(good)
+        assert sum(key.endswith("_desc-qc_T1w.html") for key in system.keys(DERIVATIVES)) == len(good)
+
+
+def test_a_name_that_is_not_bids_is_processed_under_a_label_of_its_own(start_system, head):
+    name = "scans of 2026/café + résumé (1).nii.gz"
+    with start_system() as system:
+        system.upload(head, name)
+        system.drain()
+
+        assert system.ends(name) == {name: ["derivatives"]}
+        (brain,) = [key for key in system.keys(DERIVATIVES) if key.endswith("_desc-brain_T1w.nii.gz")]
+        assert re.fullmatch(r"sub-x[0-9a-f]{12}/anat/sub-x[0-9a-f]{12}_desc-brain_T1w\.nii\.gz", brain)
+
+
+def test_a_second_upload_of_the_same_bytes_is_a_new_run_that_replaces_the_first(start_system, head, names):
+    with start_system() as system:
+        for _ in range(2):
+            system.upload(head, names[0])
+            system.drain()
+
+        runs = [key for key in system.keys(WORK) if key.startswith("report/")]
+        assert len(runs) == 2
+        brain = system.s3.head_object(Bucket=DERIVATIVES, Key="sub-01/anat/sub-01_desc-brain_T1w.nii.gz")
+        newest = max(runs, key=lambda key: system.json(WORK, key)["order"])
+        assert brain["Metadata"]["neuro-run-id"] in newest
+
+
+def test_warm_environments_keep_no_files_and_little_memory(start_system, head, names):
+    memory = {}
+    with start_system(concurrency=1) as system:
+        system.service.subscribe(
+            lambda event: memory.setdefault(event.function, []).append(event.max_memory_mb)
+            if isinstance(event, InvocationEnded)
+            else None
+        )
+        system.upload(head, *names)
+        system.drain()
+
+        for peaks in memory.values():
+            assert peaks[-1] <= peaks[4] + 15, "memory grows from scan to scan"
+
+
+def test_every_line_of_a_functions_log_is_one_json_object_with_its_scan(start_system, head, names):
+    lines = []
+    with start_system() as system:
+        system.service.subscribe(lambda event: lines.append(event) if isinstance(event, LogLine) else None)
+        system.upload(head, names[0])
+        system.upload(b"no scan", names[1])
+        system.drain()
+
+    own = [line.message for line in lines if not line.is_platform]
+    assert len(own) == 12 + 1  # two a stage, two for the broken scan and its reason
+    assert all(re.fullmatch(r"\{.*\}", line) for line in own)
+
+
+def test_functions_ask_s3_for_nothing_their_policies_refuse(start_system, head, names, policies):
+    asked: Counter[tuple[str, str, str, str]] = Counter()
+
+    def record(request) -> bool:
+        asked[(request.caller, request.method, request.bucket, request.key)] += 1
+        return False
+
+    with start_system() as system:
+        functions = {name: spec.logical_id for name, spec in system.service.deployment.functions.items()}
+        from lambda_local.s3_faults import SLOW_DOWN
+
+        system.service.s3.faults.add(SLOW_DOWN, where=record)
+        system.upload(head, names[0])
+        system.upload(b"no scan", names[1])
+        system.drain()
+
+    by_functions = [(functions[caller], *rest) for caller, *rest in asked if caller in functions]
+    assert {function for function, *_ in by_functions} >= {"Conform", "SkullStrip", "BiasCorrect", "Normalize", "Report"}
+    refused = [request for request in by_functions if not policies.allow(*request)]
+    assert refused == []
