@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from lambda_local import Deployment, LambdaService, RuntimeConfig, ServiceOptions, load_deployment
 from lambda_local.template import expand_template
-
 from neuro_preprocess.nifti import encode_nifti
 from neuro_preprocess.phantom import head_phantom
 

@@ -1,10 +1,13 @@
-"""Twenty scans while something goes wrong: each ends as derivatives, an error file or a failure file, and is counted."""
+"""Twenty scans while something goes wrong: each ends as derivatives, an error file or a failure file."""
 
+import json
 import os
+import queue
 import signal
 from collections import Counter, defaultdict
 
 import pytest
+
 from lambda_local import EnvironmentStarted, InvocationStarted
 from lambda_local.s3_faults import ACCESS_DENIED, INTERNAL_ERROR, RESET, RESET_AFTER_EFFECT, SLOW_DOWN, hang
 
@@ -79,11 +82,11 @@ def test_timeouts_in_every_stage_lose_nothing(start_system, head, names):
 )
 def test_an_unreliable_s3_loses_nothing(start_system, head, names, fault, fraction):
     with start_system() as system:
-        functions = set(system.service.deployment.functions)
-        active = system.service.s3.faults.add(fault, where=lambda request: request.caller in functions, fraction=fraction)
+        functions, faults = set(system.service.deployment.functions), system.service.s3.faults
+        active = faults.add(fault, where=lambda request: request.caller in functions, fraction=fraction)
         system.upload(head, *names)
         system.drain()
-        system.service.s3.faults.clear()
+        faults.clear()
 
         assert active.hits > 20
         ends = reconcile(system, names)
@@ -102,33 +105,37 @@ def test_a_refused_bucket_gives_failure_files_and_the_events_to_retry(start_syst
         system.service.s3.faults.remove(refused)
         (skull_strip,) = [n for n, s in system.service.deployment.functions.items() if s.logical_id == "SkullStrip"]
         for key in [key for key in system.keys(DERIVATIVES) if key.endswith(".failure.json")]:
-            import json
-
             system.service.invoke_async(skull_strip, json.dumps(system.json(DERIVATIVES, key)["event"]).encode())
         system.drain()
 
         assert sum(key.startswith("report/") for key in system.keys(WORK)) == 4
 
 
-def test_uploads_that_vanish_and_work_that_vanishes_are_told(start_system, head, names):
-    with start_system() as system:
-        conform = next(n for n, s in system.service.deployment.functions.items() if s.logical_id == "Conform")
+def test_uploads_and_work_that_vanish_are_told(start_system, head, names):
+    found: queue.SimpleQueue[str] = queue.SimpleQueue()
+    seen: set[str] = set()
 
-        def vanish(request) -> bool:
-            """Delete the object just before it is read."""
-            is_victim = request.key in names[:5] or (request.key.startswith("conform/") and request.key in doomed)
-            if request.method == "GET" and request.caller != "test" and is_victim:
-                client.delete_object(Bucket=request.bucket, Key=request.key)
-            if request.method == "PUT" and request.caller == conform and request.key.endswith(".nii.gz") and len(doomed) < 3:
-                doomed.add(request.key)
+    def is_first_read_of_a_conformed_head(request) -> bool:
+        is_read = request.method == "GET" and request.caller == skull_strip and request.key.endswith(".nii.gz")
+        if not is_read or request.key in seen:
             return False
+        seen.add(request.key)
+        found.put(request.key)
+        return True
 
-        doomed: set[str] = set()
-        client = system.service.s3.client()
-        system.service.s3.faults.add(SLOW_DOWN, where=vanish)
+    with start_system(concurrency=1) as system:
+        (skull_strip,) = [n for n, s in system.service.deployment.functions.items() if s.logical_id == "SkullStrip"]
+        faults = system.service.s3.faults
+        # the first upload's read hangs while the last five are deleted; then three heads are deleted while theirs hangs
+        faults.add(hang(3), where=lambda request: request.method == "GET" and request.bucket == RAW, times=1)
+        faults.add(hang(3), where=is_first_read_of_a_conformed_head, times=3)
         system.upload(head, *names)
+        versions = system.s3.list_object_versions(Bucket=RAW)["Versions"]
+        for version in [version for version in versions if version["Key"] in names[15:]]:
+            system.s3.delete_object(Bucket=RAW, Key=version["Key"], VersionId=version["VersionId"])
+        for _ in range(3):
+            system.s3.delete_object(Bucket=WORK, Key=found.get(timeout=60))
         system.drain()
-        system.service.s3.faults.clear()
 
         assert reconcile(system, names) == {"derivatives": 12, "error VANISHED": 5, "failure skull_strip": 3}
 

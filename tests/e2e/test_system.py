@@ -4,6 +4,7 @@ import re
 from collections import Counter
 
 import pytest
+
 from lambda_local import InvocationEnded, LogLine
 
 RAW, WORK, DERIVATIVES = "neuro-preprocess-raw", "neuro-preprocess-work", "neuro-preprocess-derivatives"
@@ -60,9 +61,11 @@ def test_warm_environments_keep_no_files_and_little_memory(start_system, head, n
     memory = {}
     with start_system(concurrency=1) as system:
         system.service.subscribe(
-            lambda event: memory.setdefault(event.function, []).append(event.max_memory_mb)
-            if isinstance(event, InvocationEnded)
-            else None
+            lambda event: (
+                memory.setdefault(event.function, []).append(event.max_memory_mb)
+                if isinstance(event, InvocationEnded)
+                else None
+            )
         )
         system.upload(head, *names)
         system.drain()
@@ -101,6 +104,12 @@ def test_functions_ask_s3_for_nothing_their_policies_refuse(start_system, head, 
         system.drain()
 
     by_functions = [(functions[caller], *rest) for caller, *rest in asked if caller in functions]
-    assert {function for function, *_ in by_functions} >= {"Conform", "SkullStrip", "BiasCorrect", "Normalize", "Report"}
+    assert {function for function, *_ in by_functions} >= {
+        "Conform",
+        "SkullStrip",
+        "BiasCorrect",
+        "Normalize",
+        "Report",
+    }
     refused = [request for request in by_functions if not policies.allow(*request)]
     assert refused == []
