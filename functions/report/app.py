@@ -8,7 +8,7 @@ from neuro_preprocess.mosaic import render_mosaic
 from neuro_preprocess.quality import QualityMeasures, measure_quality
 from neuro_preprocess.skull_strip import SelfCheck
 from neuro_preprocess.verdict import Verdict, judge
-from pipeline import telemetry
+from pipeline import keys, telemetry
 from pipeline.run import Run
 from pipeline.stage import stage_handler
 from pipeline.storage import Stored
@@ -39,7 +39,7 @@ def process(run: Run) -> None:
             verdict=verdict,
             checks=checks,
             notices=scan.notices,
-            stage_seconds=scan.seconds,
+            stage_seconds={stage: scan.seconds[stage] for stage in keys.STAGES if stage in scan.seconds},
             provenance=software_versions() | {"run id": run.id},
         )
         for file in files:

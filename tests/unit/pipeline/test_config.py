@@ -1,4 +1,5 @@
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -54,3 +55,10 @@ def test_settings_name_all_faults_at_once():
         Settings.from_env({"NEURO_WRITE_HEAD": "perhaps"})
 
     assert all(name in str(raised.value) for name in (*NEEDED, "NEURO_WRITE_HEAD"))
+
+
+def test_readme_lists_every_setting_with_its_default():
+    readme = (Path(__file__).parent.parent.parent.parent / "README.md").read_text()
+    for setting in SETTINGS:
+        row = f"| `{setting.name}` | {setting.default or ''} |".replace("|  |", "| |")
+        assert row in readme, f"README.md lacks the row {row}"
