@@ -1,8 +1,10 @@
-"""What the science raises; `pipeline.errors` draws the whole tree and says what becomes of each.
+"""What the science raises.
 
     PipelineError
     +- InvalidInputError   the scan cannot be processed, whoever tries and however often
     +- StageError          a stage went wrong on a scan that looked fine: a bug or a numerical failure
+
+`pipeline.errors` draws the whole tree and says what becomes of each.
 """
 
 from enum import StrEnum
