@@ -57,10 +57,10 @@ def _histogram(values: npt.NDArray[Any], bins: int) -> tuple[npt.NDArray[np.floa
     low, high = np.percentile(values, [_TAIL_PERCENT, 100 - _TAIL_PERCENT])
     if low == high:
         low, high = float(values.min()), float(values.max())
-    # Values that differ by rounding alone are one kind: between them there is no room for bins.
+    # Values that differ by rounding alone are one kind: there is no room for bins between them.
     resolution = np.spacing(np.asarray(max(abs(low), abs(high)), np.result_type(values, np.float32)))
     if high - low <= bins * resolution:
-        high = low
+        return np.append(np.float64(values.size), np.zeros(bins - 1)), np.full(bins + 1, low)
     counts, edges = np.histogram(np.clip(values, low, high), bins=bins, range=(low, high))
     return counts.astype(np.float64), edges.astype(np.float64)
 
