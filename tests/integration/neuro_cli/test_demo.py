@@ -1,0 +1,71 @@
+"""`demo`: what `make demo` shows, from upload to report."""
+
+import os
+import re
+import subprocess
+import sys
+
+import nibabel
+import pytest
+
+from neuro_cli.project import find_project
+from pipeline.keys import STAGES
+
+PROJECT = find_project()
+
+pytestmark = pytest.mark.skipif(
+    not all(path.is_dir() for path in (*PROJECT.layers.values(), PROJECT.lambda_runtime)),
+    reason="the layers have not been built: `make layers`",
+)
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory):
+    path = tmp_path_factory.mktemp("own") / "my scan.nii.gz"
+    path.write_bytes(b"no scan")
+    return path
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    return tmp_path_factory.mktemp("demo") / "out"
+
+
+@pytest.fixture(scope="module")
+def demo(broken, out):
+    env = {name: value for name, value in os.environ.items() if name != "NEURO_VOXEL_SIZE_MM"}
+    command = [sys.executable, "-m", "neuro_cli", "demo", str(broken), "--output", str(out), "--no-open"]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=env, timeout=240)
+
+
+def test_demo_succeeds_though_one_s_own_scan_is_broken(demo):
+    assert demo.returncode == 0, demo.stderr
+
+
+def test_demo_ends_with_a_table_and_the_report(demo, out):
+    header, head, broken, *_ = demo.stdout.splitlines()
+    assert re.split(" {2,}", header) == ["scan", *(stage.replace("_", " ") for stage in STAGES), "brain", "quality"]
+    assert head.split()[0] == "sub-phantom_T1w"
+    assert head.split()[-1] in ("pass", "warn")
+    assert broken.split()[-1] == "refused"
+    report = out / "sub-phantom/figures/sub-phantom_desc-qc_T1w.html"
+    assert f"report       {report}" in demo.stdout.splitlines()
+    assert report.read_text().startswith("<!DOCTYPE html>")
+
+
+def test_demo_leaves_derivatives_on_disk(demo, out):
+    mask = nibabel.load(out / "sub-phantom/anat/sub-phantom_desc-brain_mask.nii.gz")
+    assert 1_000_000 < mask.get_fdata().sum() < 1_700_000
+    assert (out / "dataset_description.json").is_file()
+
+
+def test_demo_shows_the_error_file(demo, out):
+    (error,) = (out / "errors").glob("*.error.json")
+    assert f"(NOT_NIFTI, {error})" in demo.stderr
+
+
+def test_demo_shows_each_stage_as_it_happens(demo):
+    lines = [line for line in demo.stderr.splitlines() if "sub-phantom_T1w.nii.gz" in line]
+    happenings = [line.split("sub-phantom_T1w.nii.gz")[1].split() for line in lines]
+    assert happenings[0] == ["uploaded"]
+    assert [words[0] for words in happenings if words[1:2] == ["started"]] == list(STAGES)
