@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lambda_local import Deployment, LambdaService, RuntimeConfig, ServiceOptions, load_deployment
+from lambda_local import BucketSpec, Deployment, LambdaService, RuntimeConfig, ServiceOptions, load_deployment
 from lambda_local.template import expand_template
 from neuro_preprocess.nifti import encode_nifti
 from neuro_preprocess.phantom import head_phantom
@@ -78,15 +78,17 @@ def start_system() -> SystemFactory:
     """Start a system: a head is processed at 4 mm, and retries wait a hundredth of their time."""
 
     @contextmanager
-    def start(*, timeout_s: int = 60, **options: Any) -> Iterator[System]:
+    def start(*, timeout_s: int = 60, existing_bucket: str = "", **options: Any) -> Iterator[System]:
         deployment = load_deployment(
             ROOT / "template.yaml",
-            parameters={"VoxelSizeMm": "4.0"},
+            parameters={"VoxelSizeMm": "4.0", "ExistingRawBucket": existing_bucket},
             layer_dirs={layer: ROOT / ".build/layers" / layer for layer in LAYERS},
         )
         runtime = RuntimeConfig(python=Path(sys._base_executable), runtime_dir=ROOT / ".build/lambda-runtime")
         options = {"concurrency": 4, "time_scale": 0.005} | options
         with LambdaService(_with_timeout(deployment, timeout_s), runtime, ServiceOptions(**options)) as service:
+            if existing_bucket:
+                service.create_bucket(BucketSpec(existing_bucket, has_eventbridge=True))
             yield System(service)
 
     return start
@@ -100,6 +102,11 @@ def _with_timeout(deployment: Deployment, timeout_s: int) -> Deployment:
 @pytest.fixture(scope="session")
 def head() -> bytes:
     return encode_nifti(head_phantom((44, 54, 52), 4.0).image)
+
+
+@pytest.fixture(scope="session")
+def t2w_head() -> bytes:
+    return encode_nifti(head_phantom((59, 72, 69), 3.0, contrast="T2w").image)
 
 
 @pytest.fixture(scope="session")

@@ -98,9 +98,9 @@ def test_a_refused_bucket_gives_failure_files_and_the_events_to_retry(start_syst
         refused = system.service.s3.faults.add(
             ACCESS_DENIED, where=lambda request: request.method == "PUT" and request.key.startswith("skull_strip/")
         )
-        system.upload(head, *names[:4])
+        system.upload(head, *names)
         system.drain()
-        assert reconcile(system, names[:4]) == {"failure skull_strip": 4}
+        assert reconcile(system, names) == {"failure skull_strip": 20}
 
         system.service.s3.faults.remove(refused)
         (skull_strip,) = [n for n, s in system.service.deployment.functions.items() if s.logical_id == "SkullStrip"]
@@ -108,7 +108,7 @@ def test_a_refused_bucket_gives_failure_files_and_the_events_to_retry(start_syst
             system.service.invoke_async(skull_strip, json.dumps(system.json(DERIVATIVES, key)["event"]).encode())
         system.drain()
 
-        assert sum(key.startswith("report/") for key in system.keys(WORK)) == 4
+        assert sum(key.startswith("report/") for key in system.keys(WORK)) == 20
 
 
 def test_uploads_and_work_that_vanish_are_told(start_system, head, names):
@@ -142,7 +142,7 @@ def test_uploads_and_work_that_vanish_are_told(start_system, head, names):
 
 def test_a_full_disk_stops_nothing(start_system, head, names):
     with start_system(environment={"TMPDIR": "/nowhere", "HOME": "/nowhere"}) as system:
-        system.upload(head, *names[:4])
+        system.upload(head, *names)
         system.drain()
 
-        assert reconcile(system, names[:4]) == {"derivatives": 4}
+        assert reconcile(system, names) == {"derivatives": 20}

@@ -113,3 +113,15 @@ def test_functions_ask_s3_for_nothing_their_policies_refuse(start_system, head, 
     }
     refused = [request for request in by_functions if not policies.allow(*request)]
     assert refused == []
+
+
+def test_a_t2w_scan_is_told_apart_and_marked_as_of_lower_confidence(start_system, t2w_head):
+    name = "sub-01/anat/sub-01_T2w.nii.gz"
+    with start_system() as system:
+        system.upload(t2w_head, name)
+        system.drain()
+
+        assert system.ends(name) == {name: ["derivatives"]}
+        brain = system.json(DERIVATIVES, "sub-01/anat/sub-01_desc-brain_T2w.json")
+        assert brain["ProcessingFacts"]["skull_strip"]["is_low_confidence"] is True
+        assert system.json(DERIVATIVES, "sub-01/figures/sub-01_desc-qc_T2w.json")["Verdict"] == "warn"

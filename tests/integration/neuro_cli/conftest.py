@@ -19,7 +19,9 @@ from click.testing import CliRunner
 
 from lambda_local import BucketSpec
 from lambda_local.s3 import S3Endpoint
+from neuro_cli.errors import CliError
 from neuro_cli.main import main
+from neuro_cli.project import find_project
 from neuro_preprocess.nifti import encode_nifti
 from neuro_preprocess.phantom import head_phantom
 from pipeline import config, keys, logs, storage
@@ -147,6 +149,15 @@ def _forget_process_state() -> None:
     storage.storage.cache_clear()
     logs.logger.cache_clear()
     logging.Logger.manager.loggerDict.pop("neuro-preprocess", None)  # its handler holds the last test's output
+
+
+@pytest.fixture(scope="session")
+def layers() -> None:
+    """The built layers, which `make test` sees to."""
+    try:
+        find_project().require_built()
+    except CliError as error:
+        pytest.skip(f"{error.message}; {error.hint}")
 
 
 @pytest.fixture(scope="session")

@@ -8,15 +8,9 @@ import sys
 import nibabel
 import pytest
 
-from neuro_cli.project import find_project
 from pipeline.keys import STAGES
 
-PROJECT = find_project()
-
-pytestmark = pytest.mark.skipif(
-    not all(path.is_dir() for path in (*PROJECT.layers.values(), PROJECT.lambda_runtime)),
-    reason="the layers have not been built: `make layers`",
-)
+pytestmark = pytest.mark.usefixtures("layers")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +26,7 @@ def out(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def demo(broken, out):
+def demo(layers, broken, out):
     env = {name: value for name, value in os.environ.items() if name != "NEURO_VOXEL_SIZE_MM"}
     command = [sys.executable, "-m", "neuro_cli", "demo", str(broken), "--output", str(out), "--no-open"]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=env, timeout=240)

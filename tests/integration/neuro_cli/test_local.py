@@ -9,16 +9,10 @@ import sys
 
 import pytest
 
-from neuro_cli.project import find_project
-
 KEY = "sub-01/anat/sub-01_T1w.nii.gz"
 COMMAND = [sys.executable, "-m", "neuro_cli"]
-PROJECT = find_project()
 
-pytestmark = pytest.mark.skipif(
-    not all(path.is_dir() for path in (*PROJECT.layers.values(), PROJECT.lambda_runtime)),
-    reason="the layers have not been built: `make layers`",
-)
+pytestmark = pytest.mark.usefixtures("layers")
 
 
 @contextlib.contextmanager
@@ -50,7 +44,7 @@ def kept(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def service(env, kept):
+def service(layers, env, kept):
     with running("--keep", kept, "--parameter", "VoxelSizeMm=3.0", "--time-scale", "0.01", env=env) as (process, lines):
         yield process, lines
 

@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from neuro_cli.errors import CliError
@@ -42,3 +44,15 @@ def test_missing_layer_is_named_with_the_command_that_builds_it(checkout):
     with pytest.raises(CliError, match=r"RuntimeLayer` is missing") as caught:
         project.require_built()
     assert "make layers" in caught.value.hint
+
+
+def test_layers_of_another_python_are_told(checkout):
+    project = Project(checkout)
+    for folder in (*project.layers.values(), project.lambda_runtime):
+        folder.mkdir(parents=True)
+    (project.lambda_runtime / f"runtime_client.{sys.implementation.cache_tag}-x86_64-linux-gnu.so").touch()
+    project.require_built()
+    (project.lambda_runtime / f"runtime_client.{sys.implementation.cache_tag}-x86_64-linux-gnu.so").unlink()
+    (project.lambda_runtime / "runtime_client.cpython-27-x86_64-linux-gnu.so").touch()
+    with pytest.raises(CliError, match="built for another Python: cpython-27"):
+        project.require_built()

@@ -10,9 +10,11 @@ from neuro_preprocess.image import Mask, Volume
 from neuro_preprocess.phantom import Phantom, head_phantom
 from neuro_preprocess.skull_strip import BrainExtraction, SelfCheck, skull_strip
 from neuro_preprocess.skull_strip import _attempt as attempts
+from neuro_preprocess.skull_strip._coarse import coarsen
 
 SHAPE = (88, 108, 104)
 VOXEL_SIZE_MM = (2.0, 2.0, 2.0)
+STRONG_FIELD = np.linspace(1.5, 0.5, SHAPE[2], dtype=np.float32)
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -84,6 +86,32 @@ def test_skull_strip_marks_t2w_as_low_confidence() -> None:
     assert dice(found.mask, phantom.brain_mask) >= 0.85
     assert found.is_low_confidence
     assert "edge_contrast_ratio" not in [check.name for check in found.checks]
+
+
+def test_skull_strip_grows_the_surface_again_under_a_strong_field(phantom, found) -> None:
+    second = skull_strip(phantom.image.data * STRONG_FIELD, VOXEL_SIZE_MM)
+    assert second.used_second_pass
+    assert not found.used_second_pass
+    assert dice(second.mask, phantom.brain_mask) >= 0.95
+
+
+def test_without_shading_takes_out_a_strong_field_and_leaves_a_weak_one(phantom) -> None:
+    volume, brain = phantom.image.data, phantom.brain_mask
+    flat, spread = attempts._without_shading(volume, brain, VOXEL_SIZE_MM)
+    assert flat is volume
+    assert spread < 0.05
+    flat, spread = attempts._without_shading(volume * STRONG_FIELD, brain, VOXEL_SIZE_MM)
+    assert spread > 0.1
+    left = np.log(flat[brain] / volume[brain])
+    assert left.std() < 0.35 * np.log(STRONG_FIELD * np.ones(SHAPE))[brain].std()
+
+
+@pytest.mark.parametrize(("contrast", "threshold"), [("T1w", 0.5), ("T2w", 0.3)])
+def test_attempt_takes_a_lower_threshold_on_t2w(phantom, monkeypatch, contrast: str, threshold: float) -> None:
+    asked = []
+    monkeypatch.setattr(attempts, "grow_surface", lambda volume, size_mm, fraction: asked.append(fraction))
+    attempts._attempt(coarsen(phantom.image.data, VOXEL_SIZE_MM), contrast, 0.5)
+    assert asked == [pytest.approx(threshold)]
 
 
 def test_skull_strip_tries_other_fractions_on_a_head_too_small_and_flags_it(phantom) -> None:

@@ -69,6 +69,16 @@ def test_refined_grid_puts_each_block_where_its_voxels_were(shape) -> None:
     assert not np.any(fine & ~box_mask(shape, outer))
 
 
+@pytest.mark.parametrize("factor", [1, 2, 3])
+def test_refined_grid_keeps_the_centre_of_what_it_refines(factor: int) -> None:
+    coarse = a_coarse((17, 18, 19), (factor, factor, factor))
+    fine = refined_grid(
+        box_mask((17, 18, 19), np.s_[4:11, 5:13, 6:15]), coarse, (17 * factor, 18 * factor, 19 * factor)
+    )
+    centre = np.argwhere(fine).mean(axis=0) + 0.5
+    np.testing.assert_allclose(centre, np.array([7.5, 9, 10.5]) * factor, atol=1e-6)
+
+
 def test_refined_grid_reaches_the_far_end_where_blocks_did_not() -> None:
     fine = refined_grid(np.ones((7, 8, 9), bool, order="F"), a_coarse((7, 8, 9), (2, 2, 2)), (15, 17, 19))
     assert fine.all()

@@ -5,7 +5,7 @@ import pytest
 
 from neuro_preprocess.skull_strip._icosphere import icosphere
 from neuro_preprocess.skull_strip._mesh import fill_holes, fill_surface
-from neuro_preprocess.skull_strip._surface import Surface, _normals, grow_surface
+from neuro_preprocess.skull_strip._surface import Surface, _growth, _Levels, _normals, _Sampler, grow_surface
 
 SHAPE = (41, 52, 47)
 VOXEL_SIZE_MM = (2.0, 1.5, 2.0)
@@ -112,3 +112,38 @@ def test_grow_surface_fits_a_bright_ball_in_a_dark_shell() -> None:
 @pytest.mark.parametrize("value", [0, -3, 7])
 def test_grow_surface_finds_nothing_in_a_uniform_volume(value: float) -> None:
     assert grow_surface(np.full((7, 8, 9), value, np.float32), VOXEL_SIZE_MM, 0.5) is None
+
+
+LEVELS = _Levels(t2=0, t98=200, t=20, tm=100)
+
+
+def profile(values: dict[int, float], otherwise: float = 100) -> np.ndarray:
+    """Intensities 1 to 20 mm below one vertex."""
+    inward = np.full((20, 1), otherwise, np.float32)
+    for depth_mm, value in values.items():
+        inward[depth_mm - 1] = value
+    return inward
+
+
+@pytest.mark.parametrize(
+    ("inward", "growth"),
+    [
+        (profile({}), 1),  # brain all the way: outward
+        (profile({}, otherwise=10), 0),  # as dark as the threshold of a dark place: stay
+        (profile({3: 0}), -1),  # fluid near: inward
+        (profile({18: 0}), -1),  # fluid far down counts as well
+        (profile({15: 100}, otherwise=40), 1),  # something bright, but farther than the brightest is looked for
+        (profile({5: 100}, otherwise=40), -0.2),
+        (profile({7: 500}, otherwise=40), -0.2),  # fat, brighter than any brain, is no brighter than brain
+    ],
+)
+def test_growth_compares_the_darkest_voxel_with_the_local_threshold(inward, growth: float) -> None:
+    np.testing.assert_allclose(_growth(inward, LEVELS, 0.5), growth, atol=1e-6)
+
+
+def test_sampler_reads_the_nearest_voxels_inward_and_background_beyond_the_volume() -> None:
+    volume = np.asfortranarray(np.arange(10 * 8 * 9, dtype=np.float32).reshape(10, 8, 9))
+    point, normal = np.float32([[9.0], [4.4], [10.0]]), np.float32([[1], [0], [0]])
+    inward = _Sampler(volume, (1.0, 1.0, 2.0), background=-7).inward(point, normal)
+    np.testing.assert_array_equal(inward[:9, 0], volume[8::-1, 4, 5])
+    np.testing.assert_array_equal(inward[10:, 0], -7)
