@@ -1,5 +1,6 @@
 """Where the project is and what has been built in it."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,12 +43,11 @@ class Project:
         return self.build / "lambda-runtime"
 
     def require_built(self) -> None:
-        """Check that the layers stand.
+        """Check that the layers stand, and that they are for the Python that runs this.
 
         Raises
         ------
         CliError
-            One is missing.
         """
         for folder in (*self.layers.values(), self.lambda_runtime):
             if not folder.is_dir():
@@ -55,6 +55,12 @@ class Project:
                     f"the functions' layers have not been built: `{folder}` is missing",
                     hint=f"run `make layers` in `{self.root}`",
                 )
+        built_for = {path.name.split(".")[1] for path in self.lambda_runtime.glob("*.cpython-*.so")}
+        if built_for and not any(tag.startswith(f"{sys.implementation.cache_tag}-") for tag in built_for):
+            raise CliError(
+                f"the functions' layers have been built for another Python: {', '.join(sorted(built_for))}",
+                hint=f"run `make clean` and then `make layers` in `{self.root}`",
+            )
 
 
 def find_project(given: Path | None = None) -> Project:

@@ -1,5 +1,6 @@
 """The demonstration's work: scans to send, their way through the local service, and the results on disk."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from neuro_cli.terminal.words import counted
 from neuro_preprocess.nifti import encode_nifti
 from neuro_preprocess.phantom import head_phantom
 
+_PATIENCE_S = 0.5
 _PHANTOM = "sub-phantom/anat/sub-phantom_T1w.nii.gz"
 _COLIN27 = "sub-colin27/anat/sub-colin27_T1w.nii.gz"
 
@@ -79,7 +81,7 @@ def send_and_wait(
     Raises
     ------
     CliError
-        Some have not ended after `timeout_s`, or an upload failed.
+        Some have not ended though nothing is left to do, or after `timeout_s`; or an upload failed.
     """
     target = target_of(pipeline.state)
     runs = {}
@@ -88,16 +90,23 @@ def send_and_wait(
         if uploaded.run_id is None:
             raise CliError(f"expected a raw bucket with versions, but `{target.raw_bucket}` has none")
         runs[uploaded.run_id] = sent
-    if not board.wait_for(set(runs), timeout_s):
-        waiting = sum(run not in board.scans or board.scans[run].end is None for run in runs)
-        raise CliError(
-            f"{counted(waiting, 'scan')} did not come to an end in {timeout_s:.0f} s",
-            hint="the functions' logs are in `.build/local/logs`",
-        )
-    # A stage's log line comes before its last write's answer, at most by a moment.
-    pipeline.service.drain(timeout_s)
+    _wait(pipeline, board, set(runs), timeout_s)
     # The stages know a scan whose name is not BIDS by its hash only; here its name is no secret.
     return [DemoResult(sent, replace(read_status(target, run), key=sent.scan.key)) for run, sent in runs.items()]
+
+
+def _wait(pipeline: LocalPipeline, board: Board, runs: set[str], timeout_s: float) -> None:
+    end = time.monotonic() + timeout_s
+    while not board.wait_for(runs, _PATIENCE_S):
+        is_idle = pipeline.service.drain(_PATIENCE_S)
+        if (is_idle and not board.wait_for(runs, 0)) or time.monotonic() > end:
+            waiting = sum(run not in board.scans or board.scans[run].end is None for run in runs)
+            raise CliError(
+                f"{counted(waiting, 'scan')} did not come to an end",
+                hint="the functions' logs, in `.build/local/logs`, say why",
+            )
+    # The log line that ends a scan may come before the answer to its last write, by a moment.
+    pipeline.service.drain(timeout_s)
 
 
 def fetch_derivatives(target: Target, folder: Path) -> list[Path]:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from neuro_preprocess._blocks import block_sums
-from neuro_preprocess._log_field import LogField, SplineFit, tensor_product
+from neuro_preprocess._log_field import LogField, SplineFit
 from neuro_preprocess._n4 import grid_factors, gridded_box
 from neuro_preprocess._noise import noise_sigma
 from neuro_preprocess._otsu import otsu_thresholds
@@ -77,14 +77,11 @@ def white_matter_log_field(
             break
         white = _white_voxels(flat, inside, found, rind)
         counts = block_sums(white, factors)
-        total = float(counts.sum(dtype=np.float64))
-        if total < _FEWEST_VOXELS:
+        if counts.sum(dtype=np.float64) < _FEWEST_VOXELS:
             break
         deviations = block_sums(np.where(white, log_values - np.float32(found.peak), np.float32(0)), factors)
-        fit = SplineFit(counts, mesh, _STIFFNESS)
-        layer = fit.solve(deviations)
-        mean = float((tensor_product(fit.bases, layer) * counts).sum(dtype=np.float64)) / total
-        field, fits = LogField(box, (layer,)).shifted(-mean), fits + 1
+        layer = SplineFit(counts, mesh, _STIFFNESS).solve(deviations)
+        field, fits = LogField(box, (layer,)), fits + 1
     return field, fits
 
 
