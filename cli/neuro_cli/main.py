@@ -6,6 +6,8 @@ import sys
 
 import click
 
+from neuro_preprocess import __version__
+
 # Command to its module (in this package), its function and the first line of its help; a test holds the two equal.
 COMMANDS: dict[str, tuple[str, str]] = {
     "process": ("process", "Preprocess one scan on this machine."),
@@ -42,7 +44,7 @@ class _LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="`neuro-preprocess COMMAND --help` has examples. Research use only: not a medical device.",
 )
-@click.version_option(package_name="neuro-preprocess", prog_name="neuro-preprocess")
+@click.version_option(__version__, prog_name="neuro-preprocess")
 @click.option("-v", "--verbose", is_flag=True, help="Also log each step, on stderr.")
 def main(verbose: bool) -> None:
     """Structural MRI preprocessing: a T1w or T2w scan in, BIDS derivatives with quality control out.

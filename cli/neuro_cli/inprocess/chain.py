@@ -12,7 +12,7 @@ import numpy as np
 
 from neuro_cli.inprocess.machine import available_memory_bytes
 from neuro_cli.inprocess.preprocessed import ChainOptions, Preprocessed, Step
-from neuro_cli.inprocess.scan_file import LIMITS, UNLIMITED, open_scan
+from neuro_cli.inprocess.scan_file import LIMITS, UNLIMITED, open_scan, size_of
 from neuro_preprocess.bias_correct import bias_correct
 from neuro_preprocess.bids import BidsName
 from neuro_preprocess.conform import conform, plan_conform
@@ -69,7 +69,7 @@ class Chain:
 
         Raises
         ------
-        InvalidInputError, StageError, OSError
+        InvalidInputError, StageError, UnreadableError
         """
         made = Preprocessed(self._name, self._options)
         made.notices.extend(self._name.notices)
@@ -132,7 +132,7 @@ class Chain:
             load.span.set_attributes({"image.shape": header.shape, "image.dtype": header.dtype.name})
         labels = {"file.format": "nifti", "modality": self._name.contrast}
         instruments.load_duration.record(load.seconds, labels)
-        instruments.load_file_size.record(path.stat().st_size, labels)
+        instruments.load_file_size.record(size_of(path) or 0, labels)
         return scan, {
             "source_shape": header.shape,
             "source_voxel_size_mm": header.voxel_size_mm,

@@ -16,8 +16,8 @@ class Fault:
     Attributes
     ----------
     code : str
-        Stable: a code of `InputFault`, or `UNREADABLE`, `UNWRITABLE`, `OUT_OF_MEMORY`, `CRASHED`, or the name of an
-        unforeseen exception.
+        Stable: that of a `PipelineError`, or `OUT_OF_MEMORY`, `CRASHED`, `SAME_NAME`, or the name of an unforeseen
+        exception.
     message : str
     hint : str
         Empty where there is nothing to advise.
@@ -35,8 +35,6 @@ def fault_of(error: Exception) -> Fault:
     """
     if isinstance(error, PipelineError):
         return Fault(error.code, str(error), hint_for(error.code))
-    if isinstance(error, OSError):
-        return Fault("UNREADABLE", f"the file cannot be read: {(error.strerror or str(error)).lower()}")
     if isinstance(error, MemoryError):
         return Fault("OUT_OF_MEMORY", "the machine ran out of memory", "close other programs, or use fewer `--jobs`")
     _log.error("unforeseen error", exc_info=error)

@@ -1,6 +1,7 @@
 """One file from disk to disk: the chain, the writing, the telemetry around both, and the result whatever happens."""
 
 import logging
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from neuro_cli.inprocess.faults import fault_of
 from neuro_cli.inprocess.outputs import Destination, write_file
 from neuro_cli.inprocess.preprocessed import ChainOptions, Preprocessed
 from neuro_cli.inprocess.results import FileResult
+from neuro_cli.inprocess.scan_file import size_of
 from neuro_preprocess.bids import BidsName
 from pipeline import telemetry
 from pipeline.keys import telemetry_key
@@ -70,7 +72,7 @@ class FileTask:
         _log.info("Processing file %s", shown)
         started = perf_counter()
         try:
-            size_bytes = scan.path.stat().st_size
+            size_bytes = size_of(scan.path) or 0
             span.set_attributes({"modality": name.contrast, **telemetry.file_attributes(shown, size_bytes)})
             telemetry.instruments().file_size.record(size_bytes, {"modality": name.contrast})
             made = chain.run(scan.path)
@@ -139,8 +141,6 @@ def _attributes(made: Preprocessed, seconds: float, steps: Mapping[str, float]) 
 
 def _count(made: Preprocessed, seconds: float) -> None:
     """Count a scan that came to its end, as `functions/report` does."""
-    import math
-
     instruments, modality = telemetry.instruments(), {"modality": made.name.contrast}
     telemetry.count_end(made.name.contrast, is_failed=False)
     instruments.process_duration.record(seconds, modality)

@@ -135,7 +135,9 @@ def write_file(folder: Path, file: DerivedFile) -> Path:
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot write `{path}`: {(error.strerror or str(error)).lower()}") from error
+        why = (error.strerror or str(error)).lower()
+        # Telemetry shows it, so it names no folder of this machine, not even as a cause.
+        raise OutputError(f"cannot write `{file.path}` into the output folder: {why}") from None
     return path
 
 

@@ -29,6 +29,8 @@ spans = [
         "links": [trace.format_trace_id(link.context.trace_id) for link in span.links],
         "status": span.status.status_code.name,
         "attributes": dict(span.attributes),
+        "events": [dict(event.attributes) for event in span.events],
+        "description": span.status.description,
     }
     for span in exporter.get_finished_spans()
 ]

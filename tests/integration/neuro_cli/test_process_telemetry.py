@@ -104,9 +104,16 @@ def test_step_left_out_has_no_span(batch):
     assert "bias_correction" not in names
 
 
-def test_path_that_is_no_pseudonym_is_hashed(observed, dataset, tmp_path):
-    path = tmp_path / "Jane Doe.nii.gz"
-    path.write_bytes(b"no scan")
-    seen = observed("process", path, "-o", tmp_path / "out")
+@pytest.mark.parametrize("fault", ["broken", "missing", "folder", "unwritable"])
+def test_path_that_may_be_a_name_is_nowhere_in_telemetry(observed, head, tmp_path, fault):
+    folder = tmp_path / "Jane Doe"
+    folder.mkdir()
+    path = folder / "Jane Doe.nii.gz"
+    if fault == "folder":
+        path.mkdir()
+    elif fault != "missing":
+        path.write_bytes(b"no scan" if fault == "broken" else head)
+    (folder / "out").touch()
+    seen = observed("process", path, "-o", folder / "out/x", "--no-skull-strip", "--no-bias-correction")
     assert seen["exit_code"] == 1
     assert "Jane" not in str(seen["spans"]) + str(seen["points"])

@@ -1,4 +1,3 @@
-import errno
 import logging
 
 from neuro_cli.inprocess.faults import fault_of
@@ -13,11 +12,6 @@ def test_refused_scan_keeps_its_code_and_gets_a_hint():
 
 def test_failed_stage_keeps_its_code():
     assert fault_of(StageError("it did not converge")).code == "stage_failed"
-
-
-def test_system_error_is_told_in_words():
-    fault = fault_of(OSError(errno.EACCES, "Permission denied", "/data/x.nii"))
-    assert (fault.code, fault.message) == ("UNREADABLE", "the file cannot be read: permission denied")
 
 
 def test_lack_of_memory_is_told():

@@ -1,4 +1,5 @@
 import importlib
+import json
 import subprocess
 import sys
 
@@ -66,3 +67,13 @@ def test_help_imports_no_science_and_no_aws():
 def test_main_is_the_entry_point():
     (entry,) = importlib.metadata.entry_points(group="console_scripts", name="neuro-preprocess")
     assert entry.load() is main
+
+
+@pytest.mark.parametrize("is_verbose", [True, False])
+def test_steps_are_logged_on_stderr_where_that_is_asked_for(tmp_path, is_verbose):
+    words = ["process", str(tmp_path / "none.nii"), "-o", str(tmp_path), "--json"]
+    command = [sys.executable, "-m", "neuro_cli", *(["-v"] if is_verbose else []), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert json.loads(done.stdout)["error"]["code"] == "UNREADABLE"
+    assert ("Processing file" in done.stderr) == is_verbose
+    assert (done.stderr == "") != is_verbose

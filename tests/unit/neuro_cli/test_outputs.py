@@ -155,14 +155,16 @@ def test_name_that_may_be_a_patient_s_is_nowhere_in_the_outputs(made, tmp_path):
 
 def test_file_is_replaced_as_a_whole(tmp_path):
     (tmp_path / "x").write_text("before")
-    write_file(tmp_path, DerivedFile("x", b"after", ""))
+    with (tmp_path / "x").open() as whoever_reads_it:
+        write_file(tmp_path, DerivedFile("x", b"after", ""))
+        assert whoever_reads_it.read() == "before"
     assert (tmp_path / "x").read_text() == "after"
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
 def test_folder_that_is_a_file_is_told(tmp_path):
     (tmp_path / "sub-01").touch()
-    with pytest.raises(OutputError, match=r"cannot write `.*sub-01/anat/x`: ") as caught:
+    with pytest.raises(OutputError, match=r"cannot write `sub-01/anat/x` into the output folder: ") as caught:
         write_file(tmp_path, DerivedFile("sub-01/anat/x", b"", ""))
     assert caught.value.code == "UNWRITABLE"
 
