@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from neuro_preprocess.bias_correct import bias_correct
+from neuro_preprocess.facts import bias_correct_facts
 from pipeline.run import Run
 from pipeline.stage import stage_handler
 
@@ -14,12 +15,7 @@ def process(run: Run) -> None:
         head = run.load_output("conform")
     with run.processing("bias_correction"):
         corrected = bias_correct(head.data, mask, head.voxel_size_mm, contrast=run.scan.contrast)
-    run.scan.facts["bias_correct"] = {
-        "field_min": corrected.field_min,
-        "field_max": corrected.field_max,
-        "field_median": corrected.field_median,
-        "damping": corrected.damping,
-    }
+    run.scan.facts["bias_correct"] = bias_correct_facts(corrected)
     with run.writing():
         run.store_image(replace(head, data=corrected.volume))
 

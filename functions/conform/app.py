@@ -1,6 +1,7 @@
 """The first stage: read an upload within bounds, refuse what is no scan, bring the rest into one shape."""
 
 from neuro_preprocess.conform import conform, plan_conform
+from neuro_preprocess.facts import conform_facts
 from pipeline import telemetry
 from pipeline.run import Run
 from pipeline.stage import stage_handler
@@ -22,15 +23,7 @@ def process(run: Run) -> None:
         conformed = conform(source.image, voxel_size_mm=voxel_size_mm)
 
     run.scan.notices.extend((*run.scan.name.notices, *source.notices, *conformed.notices))
-    run.scan.facts["conform"] = {
-        "source_shape": header.shape,
-        "source_voxel_size_mm": header.voxel_size_mm,
-        "source_dtype": header.dtype.name,
-        "shape": conformed.image.data.shape,
-        "voxel_size_mm": conformed.image.voxel_size_mm,
-        "is_resampled": plan.is_resampled,
-        "nonfinite_voxels": source.nonfinite_voxels,
-    }
+    run.scan.facts["conform"] = conform_facts(header, source, conformed)
     telemetry.instruments().file_size.record(run.scan.size_bytes, {"modality": run.scan.contrast})
     telemetry.instruments().voxels_processed.record(conformed.image.data.size, run.labels)
     with run.writing():

@@ -1,7 +1,8 @@
 """The second stage: find the brain in the conformed head, with the self-checks that say how far to trust it."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
+from neuro_preprocess.facts import skull_strip_facts
 from neuro_preprocess.skull_strip import skull_strip
 from pipeline.run import Run
 from pipeline.stage import stage_handler
@@ -15,12 +16,7 @@ def process(run: Run) -> None:
         brain = skull_strip(
             head.data, head.voxel_size_mm, contrast=run.scan.contrast, fraction=run.settings.brain_fraction
         )
-    run.scan.facts["skull_strip"] = {
-        "brain_volume_ml": brain.volume_ml,
-        "fraction": brain.fraction,
-        "is_low_confidence": brain.is_low_confidence,
-        "checks": [asdict(check) for check in brain.checks],
-    }
+    run.scan.facts["skull_strip"] = skull_strip_facts(brain)
     with run.writing():
         run.store_image(replace(head, data=brain.mask))
 

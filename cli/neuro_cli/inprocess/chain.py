@@ -3,10 +3,10 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -17,10 +17,11 @@ from neuro_preprocess.bias_correct import bias_correct
 from neuro_preprocess.bids import BidsName
 from neuro_preprocess.conform import conform, plan_conform
 from neuro_preprocess.errors import InvalidInputError, PipelineError
+from neuro_preprocess.facts import bias_correct_facts, conform_facts, skull_strip_facts
 from neuro_preprocess.image import Image, Mask, Notice
 from neuro_preprocess.memory import check_fits
 from neuro_preprocess.mosaic import render_mosaic
-from neuro_preprocess.nifti import NiftiReader, Scan
+from neuro_preprocess.nifti import NiftiHeader, NiftiReader, Scan
 from neuro_preprocess.normalize import normalize
 from neuro_preprocess.quality import measure_quality
 from neuro_preprocess.skull_strip import skull_strip
@@ -73,9 +74,9 @@ class Chain:
         """
         made = Preprocessed(self._name, self._options)
         made.notices.extend(self._name.notices)
-        scan, header_facts = self._read(path)
+        header, scan = self._read(path)
         with telemetry.step("process_image", attributes={"modality": self._name.contrast}):
-            self._conform(made, scan, header_facts)
+            self._conform(made, header, scan)
             self._find_brain(made, scan)
             del scan
             self._correct_bias(made)
@@ -116,7 +117,7 @@ class Chain:
         """Attributes of a step's spans and metrics."""
         return {"stage": step, "modality": self._name.contrast}
 
-    def _read(self, path: Path) -> tuple[Scan, dict[str, Any]]:
+    def _read(self, path: Path) -> tuple[NiftiHeader, Scan]:
         limits = LIMITS if self._options.is_validated else UNLIMITED
         instruments = telemetry.instruments()
         with (
@@ -133,12 +134,7 @@ class Chain:
         labels = {"file.format": "nifti", "modality": self._name.contrast}
         instruments.load_duration.record(load.seconds, labels)
         instruments.load_file_size.record(size_of(path) or 0, labels)
-        return scan, {
-            "source_shape": header.shape,
-            "source_voxel_size_mm": header.voxel_size_mm,
-            "source_dtype": header.dtype.name,
-            "nonfinite_voxels": scan.nonfinite_voxels,
-        }
+        return header, scan
 
     def _check_fits(self, reader: NiftiReader) -> None:
         header = reader.header
@@ -146,16 +142,12 @@ class Chain:
         available_bytes = available_memory_bytes() // self._options.memory_shares
         check_fits(plan, available_bytes=available_bytes)
 
-    def _conform(self, made: Preprocessed, scan: Scan, header_facts: dict[str, Any]) -> None:
+    def _conform(self, made: Preprocessed, header: NiftiHeader, scan: Scan) -> None:
         with self._processing("conform", "conform"):
             conformed = conform(scan.image, voxel_size_mm=self._options.voxel_size_mm)
         made.conformed = conformed.image
         made.notices.extend((*scan.notices, *conformed.notices))
-        made.facts["conform"] = header_facts | {
-            "shape": conformed.image.data.shape,
-            "voxel_size_mm": conformed.image.voxel_size_mm,
-            "is_resampled": conformed.plan.is_resampled,
-        }
+        made.facts["conform"] = conform_facts(header, scan, conformed)
         telemetry.instruments().voxels_processed.record(conformed.image.data.size, self.labels("conform"))
 
     def _find_brain(self, made: Preprocessed, scan: Scan) -> None:
@@ -168,12 +160,7 @@ class Chain:
                 head.data, head.voxel_size_mm, contrast=self._name.contrast, fraction=self._options.brain_fraction
             )
         made.mask, made.checks = brain.mask, brain.checks
-        made.facts["skull_strip"] = {
-            "brain_volume_ml": brain.volume_ml,
-            "fraction": brain.fraction,
-            "is_low_confidence": brain.is_low_confidence,
-            "checks": [asdict(check) for check in brain.checks],
-        }
+        made.facts["skull_strip"] = skull_strip_facts(brain)
 
     def _given_brain(self, made: Preprocessed, scan: Scan) -> Mask:
         """Where the scan is not 0: the brain, if someone has stripped it before."""
@@ -194,12 +181,7 @@ class Chain:
         with self._processing("bias_correct", "bias_correction"):
             corrected = bias_correct(head.data, made.mask, head.voxel_size_mm, contrast=self._name.contrast)
         made.corrected = replace(head, data=corrected.volume)
-        made.facts["bias_correct"] = {
-            "field_min": corrected.field_min,
-            "field_max": corrected.field_max,
-            "field_median": corrected.field_median,
-            "damping": corrected.damping,
-        }
+        made.facts["bias_correct"] = bias_correct_facts(corrected)
 
     def _normalize(self, made: Preprocessed) -> None:
         head = made.corrected
