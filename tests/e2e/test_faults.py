@@ -4,6 +4,7 @@ import json
 import os
 import queue
 import signal
+import threading
 from collections import Counter, defaultdict
 
 import pytest
@@ -123,19 +124,24 @@ def test_uploads_and_work_that_vanish_are_told(start_system, head, names):
         found.put(request.key)
         return True
 
+    def delete_what_is_being_read(s3) -> None:
+        for _ in range(3):
+            s3.delete_object(Bucket=WORK, Key=found.get(timeout=120))
+
     with start_system(concurrency=1) as system:
         (skull_strip,) = [n for n, s in system.service.deployment.functions.items() if s.logical_id == "SkullStrip"]
         faults = system.service.s3.faults
-        # the first upload's read hangs while the last five are deleted; then three heads are deleted while theirs hangs
-        faults.add(hang(3), where=lambda request: request.method == "GET" and request.bucket == RAW, times=1)
-        faults.add(hang(3), where=is_first_read_of_a_conformed_head, times=3)
+        # the first upload's read hangs while the last five are deleted; then each of three heads, while its read hangs
+        faults.add(hang(8), where=lambda request: request.method == "GET" and request.bucket == RAW, times=1)
+        faults.add(hang(4), where=is_first_read_of_a_conformed_head, times=3)
+        deleter = threading.Thread(target=delete_what_is_being_read, args=(system.s3,))
+        deleter.start()
         system.upload(head, *names)
         versions = system.s3.list_object_versions(Bucket=RAW)["Versions"]
         for version in [version for version in versions if version["Key"] in names[15:]]:
             system.s3.delete_object(Bucket=RAW, Key=version["Key"], VersionId=version["VersionId"])
-        for _ in range(3):
-            system.s3.delete_object(Bucket=WORK, Key=found.get(timeout=60))
         system.drain()
+        deleter.join(timeout=5)
 
         assert reconcile(system, names) == {"derivatives": 12, "error VANISHED": 5, "failure skull_strip": 3}
 

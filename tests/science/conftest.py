@@ -42,11 +42,20 @@ def find_templates() -> Path:
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         raise FileNotFoundError(f"expected the Debian package `{PACKAGE}`, or `apt-get` and `dpkg-deb` to fetch it")
     CACHE.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["apt-get", "download", PACKAGE], cwd=CACHE, check=True, capture_output=True, timeout=240)
+    try:
+        _run("apt-get", "download", PACKAGE)
+    except subprocess.CalledProcessError:
+        # A fresh machine has no list of packages yet; only root may fetch it.
+        _run("apt-get", "update")
+        _run("apt-get", "download", PACKAGE)
     (archive,) = CACHE.glob(f"{PACKAGE}_*.deb")
-    subprocess.run(["dpkg-deb", "-x", archive, CACHE], check=True, capture_output=True, timeout=60)
+    _run("dpkg-deb", "-x", str(archive), str(CACHE))
     archive.unlink()
     return CACHE / TEMPLATES
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, cwd=CACHE, check=True, capture_output=True, timeout=240)
 
 
 def filled(mask: Mask) -> Mask:

@@ -74,21 +74,25 @@ def uniform():
     return phantom, add_rician_noise(signal, 100 / 30, seed=30)
 
 
-def test_bias_correct_leaves_a_uniform_phantom_nearly_as_it_is(uniform) -> None:
+@pytest.fixture(scope="module")
+def unshaded(uniform) -> BiasCorrection:
     phantom, scan = uniform
-    found = bias_correct(scan, phantom.brain_mask, VOXEL_SIZE_MM)
-    for tissue, bar in ((Tissue.WHITE_MATTER, 1.1), (Tissue.GREY_MATTER, 1.1)):
-        voxels = ndimage.binary_erosion(phantom.tissue == tissue)
-        assert variation(found.volume, voxels) <= bar * variation(scan, voxels)
+    return bias_correct(scan, phantom.brain_mask, VOXEL_SIZE_MM)
+
+
+@pytest.mark.parametrize("tissue", [Tissue.WHITE_MATTER, Tissue.GREY_MATTER])
+def test_bias_correct_leaves_a_uniform_phantom_nearly_as_it_is(uniform, unshaded, tissue: Tissue) -> None:
+    phantom, scan = uniform
+    voxels = ndimage.binary_erosion(phantom.tissue == tissue)
+    assert variation(unshaded.volume, voxels) <= 1.1 * variation(scan, voxels)
 
 
 @pytest.mark.parametrize(("amplitude", "seed"), [(0.4, 2), (0.8, 3)])
-def test_bias_correct_restores_a_shaded_phantom(uniform, amplitude: float, seed: int) -> None:
+def test_bias_correct_restores_a_shaded_phantom(uniform, unshaded, amplitude: float, seed: int) -> None:
     phantom, scan = uniform
     field = bias_field(scan.shape, amplitude, seed=seed)
     found = bias_correct(scan * field, phantom.brain_mask, VOXEL_SIZE_MM)
     voxels = ndimage.binary_erosion(phantom.tissue == Tissue.WHITE_MATTER)
     assert variation(found.volume, voxels) <= 1.1 * variation(scan, voxels)
-    unshaded = bias_correct(scan, phantom.brain_mask, VOXEL_SIZE_MM)
     difference = field_of(found, phantom.brain_mask) - field_of(unshaded, phantom.brain_mask)
     assert np.corrcoef(difference, np.log(field[phantom.brain_mask]))[0, 1] >= 0.97
