@@ -100,6 +100,10 @@ test-docker: $(VENV)/.installed $(SAM_VENV)/.installed layers ## the tests that 
 demo: $(VENV)/.installed layers ## upload scans to a local S3, watch them being processed, see the report (SCAN=path for your own)
 	@$(BIN)/neuro-preprocess demo $(SCAN)
 
+.PHONY: bench
+bench: $(VENV)/.installed ## CPU and memory of every stage, against a fixed job in the same run
+	$(BIN)/python benchmarks/stages.py
+
 .PHONY: lock
 lock: ## compile every requirements.in to its hashed requirements.txt (needs uv on PATH)
 	@for file in layers/science/requirements layers/runtime/requirements requirements/lambda-runtime \

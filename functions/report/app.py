@@ -4,10 +4,10 @@ import math
 import time
 
 from neuro_preprocess.derivatives import quality_files, software_versions
-from neuro_preprocess.mosaic import render_mosaic
 from neuro_preprocess.quality import QualityMeasures, measure_quality
+from neuro_preprocess.quality.verdict import Verdict, judge
+from neuro_preprocess.report.mosaic import render_mosaic
 from neuro_preprocess.skull_strip import SelfCheck
-from neuro_preprocess.verdict import Verdict, judge
 from pipeline import keys, telemetry
 from pipeline.run import Run
 from pipeline.stage import stage_handler

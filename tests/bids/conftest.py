@@ -13,12 +13,12 @@ import pytest
 from neuro_preprocess import derivatives
 from neuro_preprocess.bids import BidsName
 from neuro_preprocess.image import Image, Notice
-from neuro_preprocess.mosaic import render_mosaic
 from neuro_preprocess.nifti import encode_nifti
 from neuro_preprocess.normalize import normalize
 from neuro_preprocess.quality import measure_quality
+from neuro_preprocess.quality.verdict import judge
+from neuro_preprocess.report.mosaic import render_mosaic
 from neuro_preprocess.skull_strip import SelfCheck
-from neuro_preprocess.verdict import judge
 
 ROOT = Path(__file__).parents[2]
 

@@ -20,12 +20,12 @@ from neuro_preprocess.errors import InvalidInputError, PipelineError
 from neuro_preprocess.facts import bias_correct_facts, conform_facts, skull_strip_facts
 from neuro_preprocess.image import Image, Mask, Notice
 from neuro_preprocess.memory import check_fits
-from neuro_preprocess.mosaic import render_mosaic
 from neuro_preprocess.nifti import NiftiHeader, NiftiReader, Scan
 from neuro_preprocess.normalize import normalize
 from neuro_preprocess.quality import measure_quality
+from neuro_preprocess.quality.verdict import judge
+from neuro_preprocess.report.mosaic import render_mosaic
 from neuro_preprocess.skull_strip import skull_strip
-from neuro_preprocess.verdict import judge
 from pipeline import telemetry
 
 OnStep: TypeAlias = Callable[[str], None]

@@ -3,12 +3,12 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from neuro_preprocess._canvas import Picture
 from neuro_preprocess.bids import BidsName
 from neuro_preprocess.image import Image, Mask, Notice
 from neuro_preprocess.normalize import NormalizationMethod, NormalizationParameters
 from neuro_preprocess.quality import QualityMeasures
-from neuro_preprocess.verdict import SelfCheck, Verdict
+from neuro_preprocess.quality.verdict import SelfCheck, Verdict
+from neuro_preprocess.report.canvas import Picture
 
 Step: TypeAlias = Literal["read", "conform", "skull_strip", "bias_correct", "normalize", "report", "write"]
 

@@ -12,15 +12,15 @@ from typing import Any
 from urllib.parse import quote
 
 from neuro_preprocess import __version__
-from neuro_preprocess._canvas import Picture
 from neuro_preprocess.bids import BidsName, derivative_path, figure_path
-from neuro_preprocess.html_report import render_report
 from neuro_preprocess.image import Image, Mask, Notice
 from neuro_preprocess.nifti import encode_nifti
 from neuro_preprocess.normalize import NormalizationMethod, NormalizationParameters
-from neuro_preprocess.png import encode_png
 from neuro_preprocess.quality import QualityMeasures
-from neuro_preprocess.verdict import SelfCheck, Verdict
+from neuro_preprocess.quality.verdict import SelfCheck, Verdict
+from neuro_preprocess.report.canvas import Picture
+from neuro_preprocess.report.html import render_report
+from neuro_preprocess.report.png import encode_png
 
 PIPELINE_NAME = "neuro-preprocess"
 BIDS_VERSION = "1.11.1"
@@ -159,9 +159,9 @@ def quality_files(
     ----------
     name : BidsName
     picture : (H, W, 3) ndarray of uint8
-        See `mosaic.render_mosaic`.
+        See `report.mosaic.render_mosaic`.
     measures, verdict, checks, notices, stage_seconds, provenance
-        See `html_report.render_report`.
+        See `report.html.render_report`.
 
     Returns
     -------

@@ -14,7 +14,7 @@ from neuro_preprocess.derivatives import brain_files, dataset_files, quality_fil
 from neuro_preprocess.image import Notice
 from neuro_preprocess.normalize import NormalizationParameters, denormalize, normalize
 from neuro_preprocess.quality import measure_quality
-from neuro_preprocess.verdict import judge
+from neuro_preprocess.quality.verdict import judge
 
 NAME = BidsName.parse("sub-01/anat/sub-01_T1w.nii.gz")
 

@@ -15,7 +15,7 @@ from neuro_preprocess.derivatives import DerivedFile
 from neuro_preprocess.image import Image
 from neuro_preprocess.normalize import normalize
 from neuro_preprocess.quality import measure_quality
-from neuro_preprocess.verdict import judge
+from neuro_preprocess.quality.verdict import judge
 
 ANAT = "sub-01/anat/sub-01_desc"
 RAW_FILES = {"dataset_description.json", "README", ".bidsignore"}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from neuro_preprocess._wiener import wiener_damping
+from neuro_preprocess._field.wiener import wiener_damping
 from neuro_preprocess.bias_correct import BiasCorrection, bias_correct
 from neuro_preprocess.errors import InputFault, InvalidInputError
 from neuro_preprocess.image import Volume

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from neuro_preprocess._blocks import block_means, block_sums
-from neuro_preprocess._log_field import Extent, LogField, SplineFit, basis_matrix, tensor_product
-from neuro_preprocess._n4 import grid_factors, gridded_box, n4_log_field
+from neuro_preprocess._field.log_field import Extent, LogField, SplineFit, basis_matrix, tensor_product
+from neuro_preprocess._field.n4 import grid_factors, gridded_box, n4_log_field
+from neuro_preprocess._field.sharpen import sharpened
 from neuro_preprocess._noise import noise_sigma
-from neuro_preprocess._sharpen import sharpened
-from neuro_preprocess._white_matter import white_matter_log_field, white_matter_mask, without_surface
+from neuro_preprocess.bias_correct._white_matter import white_matter_log_field, white_matter_mask, without_surface
 
 SHAPE = (7, 8, 9)
 

@@ -6,12 +6,12 @@ from html.parser import HTMLParser
 
 import pytest
 
-from neuro_preprocess._measure_table import MEASURES
-from neuro_preprocess.html_report import render_report
 from neuro_preprocess.image import Notice
 from neuro_preprocess.quality import QualityMeasures, TissueSummary
+from neuro_preprocess.quality.measure_table import MEASURES
+from neuro_preprocess.quality.verdict import Reason, Verdict
+from neuro_preprocess.report.html import render_report
 from neuro_preprocess.skull_strip import SelfCheck
-from neuro_preprocess.verdict import Reason, Verdict
 
 MEASURED = QualityMeasures(*[1.25] * 24, brain_volume_ml=1737.0, wm_cv_before=0.065, wm_cv_after=0.051,
                            clipped_voxels=1234, summary={"wm": TissueSummary(1, 1, 1, 1, 1, 1, 5)})  # fmt: skip

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from neuro_preprocess._canvas import Canvas, Place
-from neuro_preprocess._font import _SHEET, GLYPH_HEIGHT, GLYPH_WIDTH, text_coverage, text_width
-from neuro_preprocess._tiles import AXIAL, CORONAL, EDGE_COLOUR, SAGITTAL, VIEWS, Slicer, coloured
-from neuro_preprocess.mosaic import render_mosaic
+from neuro_preprocess.report._font import _SHEET, GLYPH_HEIGHT, GLYPH_WIDTH, text_coverage, text_width
+from neuro_preprocess.report._tiles import AXIAL, CORONAL, EDGE_COLOUR, SAGITTAL, VIEWS, Slicer, coloured
+from neuro_preprocess.report.canvas import Canvas, Place
+from neuro_preprocess.report.mosaic import render_mosaic
 
 SHAPE = (41, 47, 37)
 # A box of brain, away from the centre on every axis.

@@ -4,7 +4,7 @@ import zlib
 import numpy as np
 import pytest
 
-from neuro_preprocess.png import encode_png
+from neuro_preprocess.report.png import encode_png
 
 
 def chunks(png):

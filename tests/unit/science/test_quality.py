@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from neuro_preprocess._measure_table import LIMITS, MEASURES
 from neuro_preprocess.phantom import add_rician_noise
 from neuro_preprocess.quality import QualityMeasures, measure_quality
+from neuro_preprocess.quality.measure_table import LIMITS, MEASURES
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from neuro_preprocess._solids import Box, Waves, union
+from neuro_preprocess.phantom._solids import Box, Waves, union
 
 
 def box_of(nx: int = 21, ny: int = 25, nz: int = 23) -> Box:

@@ -4,12 +4,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from neuro_preprocess._measure_table import LIMITS, range_text
 from neuro_preprocess.image import Notice
 from neuro_preprocess.quality import QualityMeasures
+from neuro_preprocess.quality.measure_table import LIMITS, range_text
+from neuro_preprocess.quality.verdict import FATAL_CHECKS, judge
 from neuro_preprocess.skull_strip import SelfCheck
 from neuro_preprocess.skull_strip._checks import shape_checks
-from neuro_preprocess.verdict import FATAL_CHECKS, judge
 
 GOOD = QualityMeasures(
     snr_csf=4.4,

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neuro_preprocess._n4 import n4_log_field
+from neuro_preprocess._field.n4 import n4_log_field
+from neuro_preprocess._field.wiener import wiener_damping
 from neuro_preprocess._voxels import erode_mm, robust_range
-from neuro_preprocess._wiener import wiener_damping
 from neuro_preprocess.image import Contrast, Mask, Volume
 from neuro_preprocess.skull_strip._checks import SelfCheck, shape_checks
 from neuro_preprocess.skull_strip._coarse import Coarse

@@ -14,10 +14,10 @@ from neuro_preprocess._voxels import bounding_box, largest_component, robust_ran
 from neuro_preprocess.image import Mask, Volume
 
 _TARGET_MM = 2.0
-# Relative noise above which the surface stumbles over single voxels. Below, smoothing only closes the gap between brain
-# and skull.
+# Relative noise above which the surface stumbles over single voxels. Below, and with a wider Gaussian, smoothing only
+# closes the gap between brain and skull.
 _NOISE_TO_SMOOTH = 0.08
-_SMOOTHING_VOXELS, _SMOOTHING_MM = 0.6, 1.2
+_SMOOTHING_VOXELS, _SMOOTHING_MM = 0.4, 0.8
 # From the top of the scalp to the lowest end of the cerebellum there is less, however the head is tilted.
 _HEAD_HEIGHT_MM = 165.0
 _SMALLEST_TOP_MM2 = 1000.0

@@ -8,13 +8,13 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from scipy import ndimage
 
-from neuro_preprocess import _quality_formulas as formulas
 from neuro_preprocess._otsu import otsu_thresholds
-from neuro_preprocess._quality_formulas import TissueSummary, Values
-from neuro_preprocess._surroundings import sample_surroundings
 from neuro_preprocess._voxels import bounding_box
 from neuro_preprocess.errors import InvalidInputError
 from neuro_preprocess.image import Contrast, Mask, Volume
+from neuro_preprocess.quality import _formulas as formulas
+from neuro_preprocess.quality._formulas import TissueSummary, Values
+from neuro_preprocess.quality._surroundings import sample_surroundings
 
 Tissue: TypeAlias = Literal["csf", "gm", "wm"]
 

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from neuro_preprocess._canvas import Picture
 from neuro_preprocess._voxels import bounding_box
 from neuro_preprocess.image import Mask, Volume
+from neuro_preprocess.report.canvas import Picture
 
 Plane: TypeAlias = npt.NDArray[np.float32]
 

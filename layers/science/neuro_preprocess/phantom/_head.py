@@ -9,8 +9,8 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from neuro_preprocess._solids import Array, Box, Point, Waves, union
 from neuro_preprocess.image import Contrast
+from neuro_preprocess.phantom._solids import Array, Box, Point, Waves, union
 
 # Lowest point of anything that goes on downwards.
 _BELOW = -300.0

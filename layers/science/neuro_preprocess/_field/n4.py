@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from neuro_preprocess._blocks import block_sums
-from neuro_preprocess._log_field import Extent, Floats, LogField, SplineFit, tensor_product
-from neuro_preprocess._sharpen import sharpened
+from neuro_preprocess._field.log_field import Extent, Floats, LogField, SplineFit, tensor_product
+from neuro_preprocess._field.sharpen import sharpened
 from neuro_preprocess._voxels import bounding_box
 from neuro_preprocess.image import Mask, Volume
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
-from neuro_preprocess._measure_table import MEASURES, limit_of, range_text
-from neuro_preprocess._report_style import STYLE
 from neuro_preprocess.image import Contrast, Notice
 from neuro_preprocess.quality import QualityMeasures
-from neuro_preprocess.verdict import SelfCheck, Verdict
+from neuro_preprocess.quality.measure_table import MEASURES, limit_of, range_text
+from neuro_preprocess.quality.verdict import SelfCheck, Verdict
+from neuro_preprocess.report._style import STYLE
 
 _WHAT_TO_DO = {
     "pass": "No measure is out of the ordinary. A look at the picture is still worth its minute.",

@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from neuro_preprocess._font import GLYPH_HEIGHT, text_coverage, text_width
+from neuro_preprocess.report._font import GLYPH_HEIGHT, text_coverage, text_width
 
 Picture: TypeAlias = npt.NDArray[np.uint8]
 Colour: TypeAlias = tuple[int, int, int]

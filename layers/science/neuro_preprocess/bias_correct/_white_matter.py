@@ -8,8 +8,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from neuro_preprocess._blocks import block_sums
-from neuro_preprocess._log_field import LogField, SplineFit
-from neuro_preprocess._n4 import grid_factors, gridded_box
+from neuro_preprocess._field.log_field import LogField, SplineFit
+from neuro_preprocess._field.n4 import grid_factors, gridded_box
 from neuro_preprocess._noise import noise_sigma
 from neuro_preprocess._otsu import otsu_thresholds
 from neuro_preprocess.errors import InvalidInputError

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from neuro_preprocess._orientation import Canonical, closest_canonical, shear_cosine
-from neuro_preprocess._resample import (
+from neuro_preprocess.conform._orientation import Canonical, closest_canonical, shear_cosine
+from neuro_preprocess.conform._resample import (
     axis_weights,
     resample_axes,
     resample_axes_peak_bytes,

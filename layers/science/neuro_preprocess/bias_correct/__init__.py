@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neuro_preprocess._log_field import LogField
-from neuro_preprocess._n4 import n4_log_field
+from neuro_preprocess._field.log_field import LogField
+from neuro_preprocess._field.n4 import n4_log_field
+from neuro_preprocess._field.wiener import wiener_damping
 from neuro_preprocess._voxels import bounding_box
-from neuro_preprocess._white_matter import white_matter_log_field, white_matter_mask
-from neuro_preprocess._wiener import wiener_damping
+from neuro_preprocess.bias_correct._white_matter import white_matter_log_field, white_matter_mask
 from neuro_preprocess.errors import InputFault, InvalidInputError
 from neuro_preprocess.image import Contrast, Mask, Volume
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neuro_preprocess._canvas import Canvas, Picture, Place, text_height
-from neuro_preprocess._font import text_width
-from neuro_preprocess._tiles import EDGE_COLOUR, SAGITTAL, VIEWS, Plane, Slicer, View, coloured
 from neuro_preprocess.image import Mask, Volume
+from neuro_preprocess.report._font import text_width
+from neuro_preprocess.report._tiles import EDGE_COLOUR, SAGITTAL, VIEWS, Plane, Slicer, View, coloured
+from neuro_preprocess.report.canvas import Canvas, Picture, Place, text_height
 
 _SLICES = 8
 _SCALE_BARS_MM = (50, 20, 10, 5, 2, 1)

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
-from neuro_preprocess._measure_table import LIMITS, range_text
 from neuro_preprocess.image import Contrast, Notice
 from neuro_preprocess.quality import QualityMeasures
+from neuro_preprocess.quality.measure_table import LIMITS, range_text
 
 Status: TypeAlias = Literal["pass", "warn", "fail"]
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from neuro_preprocess._head import Canvas, Head, Tissue
-from neuro_preprocess._solids import Box
 from neuro_preprocess.image import Contrast, Image, Mask, Volume
+from neuro_preprocess.phantom._head import Canvas, Head, Tissue
+from neuro_preprocess.phantom._solids import Box
 
 __all__ = ["Phantom", "Tissue", "add_rician_noise", "bias_field", "head_phantom"]
 

@@ -1,0 +1,1 @@
+"""What a person looks at: the mosaic picture and the page around it."""
