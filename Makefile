@@ -71,6 +71,8 @@ SAM = SAM_CLI_TELEMETRY=0 AWS_EC2_METADATA_DISABLED=true $(SAM_VENV)/bin/sam
 build: $(SAM_VENV)/.installed ## build with SAM for deployment (ARCH=x86_64|arm64 PY=3.11|3.12|3.13)
 	@PY=$(PY) ARCH=$(ARCH) PYTHON=$(CURDIR)/$(SAM_VENV)/bin/python \
 	  $(SAM) build --parameter-overrides Architecture=$(ARCH) PythonVersion=python$(PY)
+	@python$(PY) -c '' 2>/dev/null || \
+	  echo "note: without a python$(PY) on PATH the layers have no byte code, and cold starts take a second longer"
 
 # ---- checks and tests
 
