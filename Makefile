@@ -98,6 +98,17 @@ test: $(VENV)/.installed $(BIDS_VENV)/.installed layers ## set up what is needed
 test-docker: $(VENV)/.installed $(SAM_VENV)/.installed layers ## the tests that need a Docker engine: `sam local invoke`
 	$(BIN)/pytest tests/docker
 
+GO ?= $(or $(shell command -v go),/usr/local/go/bin/go)
+
+.PHONY: extension
+extension: ## build the Collector extension for this machine (needs Go)
+	@echo "building the Collector extension: minutes the first time"
+	@PATH=$(dir $(GO)):$$PATH $(MAKE) -s -C collector build
+
+.PHONY: test-collector
+test-collector: ## vet and test the Collector extension (needs Go)
+	PATH=$(dir $(GO)):$$PATH $(MAKE) -s -C collector vet test
+
 .PHONY: demo
 demo: $(VENV)/.installed layers ## upload scans to a local S3, watch them being processed, see the report (SCAN=path for your own)
 	@$(BIN)/neuro-preprocess demo $(SCAN)

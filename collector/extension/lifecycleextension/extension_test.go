@@ -1,0 +1,103 @@
+package lifecycleextension
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"testing"
+
+	"go.opentelemetry.io/collector/extension/extensionmiddleware"
+	"go.opentelemetry.io/collector/extension/extensiontest"
+
+	"neuro-preprocess/collector/internal/exportnote"
+)
+
+// heard notes in which order things happened.
+type heard struct{ log []string }
+
+func (h *heard) Posted()                                   { h.log = append(h.log, "posted") }
+func (h *heard) ByLayer(id string)                         { h.log = append(h.log, "ended "+id) }
+func (h *heard) served(http.ResponseWriter, *http.Request) { h.log = append(h.log, "served") }
+
+func create(t *testing.T, h *heard, pool *Connections) *middleware {
+	t.Helper()
+	factory := NewFactory(h, pool)
+	ext, err := factory.Create(t.Context(), extensiontest.NewNopSettings(Type), factory.CreateDefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ext.(*middleware)
+}
+
+func TestEndIsHeardAfterTheRequestWasServed(t *testing.T) {
+	for _, tc := range []struct {
+		desc   string
+		header map[string]string
+		want   []string
+	}{
+		{desc: "an ordinary request", want: []string{"served", "posted"}},
+		{desc: "the last of an invocation", header: map[string]string{EndHeader: "1", InvocationHeader: "an-id"}, want: []string{"served", "posted", "ended an-id"}},
+		{desc: "a flag that is not set", header: map[string]string{EndHeader: "0", InvocationHeader: "an-id"}, want: []string{"served", "posted"}},
+	} {
+		t.Run(tc.desc, func(t *testing.T) {
+			h := &heard{}
+			var server extensionmiddleware.HTTPServer = create(t, h, &Connections{})
+			wrap, err := server.GetHTTPHandler(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			handler, err := wrap(t.Context(), http.HandlerFunc(h.served))
+			if err != nil {
+				t.Fatal(err)
+			}
+			request := httptest.NewRequest(http.MethodPost, "/v1/traces", nil)
+			for name, value := range tc.header {
+				request.Header.Set(name, value)
+			}
+			handler.ServeHTTP(httptest.NewRecorder(), request)
+			if !slices.Equal(h.log, tc.want) {
+				t.Errorf("heard %q", h.log)
+			}
+		})
+	}
+}
+
+func TestExportsUseNoConnectionFromBeforeAFreeze(t *testing.T) {
+	connections := map[string]bool{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		connections[r.RemoteAddr] = true
+		w.WriteHeader(http.StatusTeapot)
+	}))
+	defer server.Close()
+	pool := &Connections{}
+	wrap, err := create(t, &heard{}, pool).GetHTTPRoundTripper(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport, err := wrap(t.Context(), http.DefaultTransport.(*http.Transport).Clone())
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func() int {
+		ctx, note := exportnote.With(context.Background())
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := transport.RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		return note.Status()
+	}
+	send()
+	if status := send(); status != http.StatusTeapot || len(connections) != 1 {
+		t.Errorf("status %d, %d connections before the freeze", status, len(connections))
+	}
+	pool.Forget()
+	if send(); len(connections) != 2 {
+		t.Errorf("%d connections after it", len(connections))
+	}
+}

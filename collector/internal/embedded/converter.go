@@ -1,0 +1,203 @@
+package embedded
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"go.opentelemetry.io/collector/confmap"
+
+	"neuro-preprocess/collector/extension/lifecycleextension"
+	"neuro-preprocess/collector/processor/bufferprocessor"
+)
+
+// lambdaConverter fits a configuration to an environment that may be frozen at any time: every pipeline ends in a
+// buffer, exporters neither queue nor retry by themselves, and the lifecycle sees requests come and go. Configurations
+// written for the Collector layer of OpenTelemetry load as they are: its `batch` and `decouple` do what the buffer
+// does.
+type lambdaConverter struct {
+	// warn prints one line.
+	warn func(format string, args ...any)
+}
+
+func (c lambdaConverter) factory() confmap.ConverterFactory {
+	return confmap.NewConverterFactory(func(confmap.ConverterSettings) confmap.Converter { return c })
+}
+
+const exportTimeout = "5s"
+
+// Convert changes the configuration in place.
+func (c lambdaConverter) Convert(_ context.Context, conf *confmap.Conf) error {
+	config := conf.ToStringMap()
+	lifecycleID := lifecycleextension.Type.String()
+	var mapped []string
+
+	mapped = append(mapped, renameReceiver(config)...)
+	mapped = append(mapped, dropProcessors(config)...)
+	for id, pipeline := range section(section(config, "service"), "pipelines") {
+		p, ok := pipeline.(map[string]any)
+		if !ok {
+			continue
+		}
+		bufferID := bufferprocessor.Type.String() + "/" + id
+		setDefault(sectionMade(config, "processors"), bufferID, map[string]any{})
+		processors, _ := p["processors"].([]any)
+		p["processors"] = append(slices.Clip(processors), bufferID)
+	}
+	for id, exporter := range section(config, "exporters") {
+		fitExporter(id, exporter, section(config, "exporters"), lifecycleID)
+	}
+	for id, receiver := range section(config, "receivers") {
+		if typeOf(id) == "otlp" {
+			fitReceiver(receiver, lifecycleID)
+		}
+	}
+	sectionMade(config, "extensions")[lifecycleID] = map[string]any{}
+	service := sectionMade(config, "service")
+	for id := range section(config, "exporters") {
+		if typeOf(id) == "debug" {
+			// What it shows are log lines of level info: whoever names it wants to see them.
+			setDefault(sectionMade(sectionMade(service, "telemetry"), "logs"), "level", "info")
+		}
+	}
+	extensions, _ := service["extensions"].([]any)
+	if !slices.Contains(extensions, any(lifecycleID)) {
+		service["extensions"] = append(slices.Clip(extensions), lifecycleID)
+	}
+	if len(mapped) > 0 {
+		slices.Sort(mapped)
+		c.warn("the buffer of this extension does the work of %s from the configuration", strings.Join(slices.Compact(mapped), ", "))
+	}
+	*conf = *confmap.NewFromStringMap(config)
+	return nil
+}
+
+// replaced are the processors of other layers whose work is done here by other parts.
+var replaced = map[string]bool{"batch": true, "decouple": true, "coldstart": true}
+
+func dropProcessors(config map[string]any) (mapped []string) {
+	processors := section(config, "processors")
+	for id := range processors {
+		if replaced[typeOf(id)] {
+			delete(processors, id)
+		}
+	}
+	for _, pipeline := range section(section(config, "service"), "pipelines") {
+		p, ok := pipeline.(map[string]any)
+		if !ok {
+			continue
+		}
+		ids, _ := p["processors"].([]any)
+		p["processors"] = slices.DeleteFunc(slices.Clone(ids), func(id any) bool {
+			name := fmt.Sprint(id)
+			if !replaced[typeOf(name)] {
+				return false
+			}
+			mapped = append(mapped, "`"+name+"`")
+			return true
+		})
+	}
+	return mapped
+}
+
+// renameReceiver maps the receiver of platform events of another layer to ours, which takes none of its options.
+func renameReceiver(config map[string]any) (mapped []string) {
+	const theirs, ours = "telemetryapi", "lambda_platform"
+	receivers := section(config, "receivers")
+	for id := range maps.Clone(receivers) {
+		if typeOf(id) == theirs {
+			delete(receivers, id)
+			receivers[ours] = map[string]any{}
+			mapped = append(mapped, "`"+id+"`")
+		}
+	}
+	for _, pipeline := range section(section(config, "service"), "pipelines") {
+		p, ok := pipeline.(map[string]any)
+		if !ok {
+			continue
+		}
+		ids, _ := p["receivers"].([]any)
+		for i, id := range ids {
+			if typeOf(fmt.Sprint(id)) == theirs {
+				ids[i] = ours
+			}
+		}
+	}
+	return mapped
+}
+
+// fitExporter leaves queueing and retrying to the buffer, which knows when the machine is awake.
+func fitExporter(id string, exporter any, exporters map[string]any, lifecycleID string) {
+	kind := typeOf(id)
+	isHTTP := kind == "otlp_http" || kind == "otlphttp"
+	if !isHTTP && kind != "otlp_grpc" && kind != "otlp" {
+		return
+	}
+	e, ok := exporter.(map[string]any)
+	if !ok {
+		e = map[string]any{}
+	}
+	exporters[id] = e
+	e["sending_queue"] = map[string]any{"enabled": false}
+	e["retry_on_failure"] = map[string]any{"enabled": false}
+	setDefault(e, "timeout", exportTimeout)
+	if !isHTTP {
+		return
+	}
+	// HTTP/2 shares one connection among all requests, and one that died in a freeze would take them all along.
+	setDefault(e, "force_attempt_http2", false)
+	addMiddleware(e, lifecycleID)
+	if _, isSet := e["compression"]; !isSet {
+		e["compression"] = "gzip"
+		setDefault(e, "compression_params", map[string]any{"level": 1})
+	}
+}
+
+func fitReceiver(receiver any, lifecycleID string) {
+	r, _ := receiver.(map[string]any)
+	protocols := section(r, "protocols")
+	http, has := protocols["http"]
+	if !has {
+		return
+	}
+	h, ok := http.(map[string]any)
+	if !ok {
+		h = map[string]any{}
+	}
+	protocols["http"] = h
+	addMiddleware(h, lifecycleID)
+}
+
+func addMiddleware(config map[string]any, lifecycleID string) {
+	middlewares, _ := config["middlewares"].([]any)
+	config["middlewares"] = append(slices.Clip(middlewares), map[string]any{"id": lifecycleID})
+}
+
+func typeOf(id string) string {
+	kind, _, _ := strings.Cut(id, "/")
+	return strings.TrimSpace(kind)
+}
+
+func setDefault(config map[string]any, key string, value any) {
+	if _, isSet := config[key]; !isSet {
+		config[key] = value
+	}
+}
+
+// section returns a part of the configuration, empty if it is not there.
+func section(config map[string]any, key string) map[string]any {
+	s, _ := config[key].(map[string]any)
+	return s
+}
+
+// sectionMade returns a part of the configuration, and makes it if it is not there.
+func sectionMade(config map[string]any, key string) map[string]any {
+	s := section(config, key)
+	if s == nil {
+		s = map[string]any{}
+		config[key] = s
+	}
+	return s
+}

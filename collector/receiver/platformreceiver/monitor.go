@@ -1,0 +1,319 @@
+package platformreceiver
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"neuro-preprocess/collector/internal/openspans"
+	"neuro-preprocess/collector/internal/outbox"
+	"neuro-preprocess/collector/internal/platform"
+)
+
+const (
+	scopeName = "neuro-preprocess/collector/receiver/platformreceiver"
+
+	// reportInterval is the least time between two reports of metrics: an invocation a second shall not mean a
+	// request a second.
+	reportInterval = 10 * time.Second
+	// lastEventsWait bounds the wait at SHUTDOWN for what the platform still has to say.
+	lastEventsWait = 150 * time.Millisecond
+)
+
+// Monitor follows the life of one environment. It is safe for use by several goroutines.
+type Monitor struct {
+	function Function
+	open     *openspans.Tracker
+	stats    func() outbox.Stats
+	// ended is told of invocations that the platform says are over.
+	ended func(requestID string)
+	now   func() time.Time
+
+	mu       sync.Mutex
+	traces   consumer.Traces
+	metrics  consumer.Metrics
+	logs     consumer.Logs
+	meter    *meter
+	own      ownReport
+	init     initPhase
+	current  invocation
+	reported time.Time
+	settled  chan struct{} // closed when the current invocation's report has come
+}
+
+// invocation is the newest one.
+type invocation struct {
+	requestID string
+	start     time.Time
+	isOver    bool
+	isFailed  bool // its failure has been counted and its spans ended
+}
+
+// NewMonitor makes the monitor of a function. Ended may be nil.
+func NewMonitor(f Function, open *openspans.Tracker, stats func() outbox.Stats, ended func(string)) *Monitor {
+	return &Monitor{
+		function: f, open: open, stats: stats, ended: ended, now: time.Now, meter: newMeter(time.Now()),
+		settled: make(chan struct{}),
+	}
+}
+
+func (m *Monitor) attachTraces(next consumer.Traces) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.traces = next
+}
+
+func (m *Monitor) attachMetrics(next consumer.Metrics) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.metrics = next
+}
+
+func (m *Monitor) attachLogs(next consumer.Logs) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.logs = next
+}
+
+// Deliver takes events of the platform.
+func (m *Monitor) Deliver(events []platform.Event) {
+	var out batch
+	for _, event := range events {
+		m.mu.Lock()
+		m.observe(event, &out)
+		m.mu.Unlock()
+		// After the event was dealt with, so that a flush that begins at this signal finds its consequences.
+		if event.Type == platform.TypeRuntimeDone && m.ended != nil {
+			if done, ok := platform.As[platform.RuntimeDone](event); ok {
+				out.emit(m)
+				m.ended(done.RequestID)
+			}
+		}
+	}
+	out.emit(m)
+}
+
+// batch is what events were turned into; it is emitted without the monitor's lock, since consumers may be slow.
+type batch struct {
+	traces []ptrace.Traces
+	logs   []plog.Logs
+}
+
+func (b *batch) emit(m *Monitor) {
+	m.mu.Lock()
+	traces, logs := m.traces, m.logs
+	m.mu.Unlock()
+	for _, td := range b.traces {
+		if traces != nil && td.SpanCount() > 0 {
+			_ = traces.ConsumeTraces(context.Background(), td)
+		}
+	}
+	for _, ld := range b.logs {
+		if logs != nil {
+			_ = logs.ConsumeLogs(context.Background(), ld)
+		}
+	}
+	*b = batch{}
+}
+
+// observe deals with one event.
+func (m *Monitor) observe(event platform.Event, out *batch) {
+	switch event.Type {
+	case platform.TypeInitStart:
+		if record, ok := platform.As[platform.InitStart](event); ok {
+			m.initStarted(event.Time, record)
+		}
+	case platform.TypeInitRuntimeDone:
+		if record, ok := platform.As[platform.InitRuntimeDone](event); ok {
+			m.init.end(event.Time, record)
+		}
+	case platform.TypeInitReport:
+		if record, ok := platform.As[platform.InitReport](event); ok {
+			m.meter.record(metricInitDuration, platform.Milliseconds(record.Metrics.DurationMs).Seconds())
+		}
+	case platform.TypeStart:
+		if record, ok := platform.As[platform.Start](event); ok {
+			m.started(record.RequestID, event.Time)
+		}
+	case platform.TypeRuntimeDone:
+		if record, ok := platform.As[platform.RuntimeDone](event); ok {
+			m.runtimeDone(event.Time, record, out)
+		}
+	case platform.TypeReport:
+		if record, ok := platform.As[platform.Report](event); ok {
+			m.report(record)
+		}
+	case platform.TypeLogsDropped:
+		if record, ok := platform.As[platform.LogsDropped](event); ok {
+			m.meter.add(metricLogsDropped, float64(record.DroppedRecords))
+		}
+	}
+	if ld, ok := m.logOf(event); ok {
+		out.logs = append(out.logs, ld)
+	}
+}
+
+func (m *Monitor) initStarted(at time.Time, record platform.InitStart) {
+	m.init.begin(at, record)
+	if record.InitializationType == "on-demand" {
+		m.meter.add(metricColdStarts, 1)
+	}
+}
+
+// started takes note of an invocation, by whichever of its two signs comes first.
+func (m *Monitor) started(requestID string, at time.Time) {
+	if m.current.requestID != requestID {
+		m.current = invocation{requestID: requestID, start: at}
+		m.settled = make(chan struct{})
+		return
+	}
+	if !at.IsZero() {
+		m.current.start = at
+	}
+}
+
+func (m *Monitor) runtimeDone(at time.Time, record platform.RuntimeDone, out *batch) {
+	isCurrent := record.RequestID == m.current.requestID
+	if isCurrent && m.current.isFailed {
+		return
+	}
+	m.meter.add(metricInvocations, 1)
+	duration, ok := platform.Duration(record.Spans, platform.SpanResponseLatency, platform.SpanResponseDuration)
+	if !ok {
+		duration = platform.Milliseconds(record.Metrics.DurationMs)
+	}
+	m.meter.record(metricInvokeDuration, duration.Seconds())
+	if isCurrent {
+		m.current.isOver = true
+	}
+	if record.Status == platform.StatusSuccess {
+		return
+	}
+	m.failed(record.RequestID, at, record.Status, record.ErrorType, out)
+}
+
+// failed counts an invocation that failed, and ends the spans that it left open.
+func (m *Monitor) failed(requestID string, at time.Time, status, errorType string, out *batch) {
+	if requestID == m.current.requestID {
+		m.current.isFailed, m.current.isOver = true, true
+	}
+	message := "the invocation failed"
+	if status == platform.StatusTimeout {
+		m.meter.add(metricTimeouts, 1)
+		message = "the invocation ran into the function's timeout"
+	} else {
+		m.meter.add(metricErrors, 1)
+	}
+	if errorType == "" {
+		errorType = status
+	}
+	if at.IsZero() {
+		at = m.now()
+	}
+	if m.open.Len() > 0 {
+		m.open.End(at, errorType, message)
+		return
+	}
+	if _, hasSpan := m.open.Root(requestID); !hasSpan {
+		out.traces = append(out.traces, m.rootSpan(requestID, at, errorType, message))
+	}
+}
+
+func (m *Monitor) report(record platform.Report) {
+	billed := platform.Milliseconds(record.Metrics.BilledDurationMs).Seconds()
+	m.meter.add(metricBilledDuration, billed)
+	m.meter.add(metricBilledMemory, billed*record.Metrics.MemorySizeMB/1024)
+	if used := record.Metrics.MaxMemoryUsedMB; used > 0 {
+		m.meter.record(metricMemUsage, used*mebibyte)
+	}
+	if overhead, ok := platform.Duration(record.Spans, platform.SpanExtensionOverhead); ok {
+		m.meter.record(metricExtensionOverhead, overhead.Seconds())
+	}
+	if record.RequestID == m.current.requestID {
+		select {
+		case <-m.settled:
+		default:
+			close(m.settled)
+		}
+	}
+}
+
+// Invoked is called at the begin of an invocation.
+func (m *Monitor) Invoked(requestID string, _ time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.current.requestID != requestID {
+		m.started(requestID, m.now())
+	}
+}
+
+// BeforeFlush puts what was measured so far on its way, unless that was done a moment ago.
+func (m *Monitor) BeforeFlush() { m.flush(false) }
+
+func (m *Monitor) flush(isLast bool) {
+	m.mu.Lock()
+	now := m.now()
+	var out batch
+	if td, ok := m.initSpan(isLast); ok {
+		out.traces = append(out.traces, td)
+	}
+	var md pmetric.Metrics
+	next := m.metrics
+	isDue := next != nil && (isLast || now.Sub(m.reported) >= reportInterval)
+	if isDue {
+		md = m.collect(now)
+		m.reported = now
+	}
+	m.mu.Unlock()
+	out.emit(m)
+	if isDue && md.MetricCount() > 0 {
+		_ = next.ConsumeMetrics(context.Background(), md)
+	}
+}
+
+func (m *Monitor) collect(now time.Time) pmetric.Metrics {
+	md := pmetric.NewMetrics()
+	rm := md.ResourceMetrics().AppendEmpty()
+	m.function.fill(rm.Resource(), m.function.ServiceName)
+	sm := rm.ScopeMetrics().AppendEmpty()
+	sm.Scope().SetName(scopeName)
+	since := m.meter.since
+	if !m.meter.isEmpty() {
+		m.meter.collect(now, sm.Metrics())
+	}
+	m.own.collect(m.stats(), since, now, sm.Metrics())
+	return md
+}
+
+// ShuttingDown waits a moment for the platform's last events, ends what is open, and puts all of it on its way.
+func (m *Monitor) ShuttingDown(ctx context.Context, reason string) {
+	isFailure := reason == "timeout" || strings.Contains(reason, "fail")
+	m.mu.Lock()
+	settled, current := m.settled, m.current
+	m.mu.Unlock()
+	if current.requestID != "" && (isFailure || !current.isOver || reason == "spindown") {
+		ctx, cancel := context.WithTimeout(ctx, lastEventsWait)
+		select {
+		case <-settled:
+		case <-ctx.Done():
+		}
+		cancel()
+	}
+	var out batch
+	m.mu.Lock()
+	if isFailure && m.current.requestID != "" && !m.current.isOver {
+		// The platform has not told, or has no way to: the reason is all there is to know.
+		m.meter.add(metricInvocations, 1)
+		m.failed(m.current.requestID, m.now(), strings.Replace(reason, "releasefail", "failure", 1), "", &out)
+	}
+	m.open.End(m.now(), "environment_ended", "the environment ended before the span did")
+	m.mu.Unlock()
+	out.emit(m)
+	m.flush(true)
+}
