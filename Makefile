@@ -83,7 +83,7 @@ check: $(VENV)/.installed $(SAM_VENV)/.installed ## lint, types, import rules, t
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(SAM) validate --lint --region us-east-1
-	$(BIN)/shellcheck scripts/*.sh .ci/run
+	$(BIN)/shellcheck scripts/*.sh collector/scripts/*.sh .ci/run
 
 .PHONY: fmt
 fmt: $(VENV)/.installed ## format the code and fix what can be fixed
