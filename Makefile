@@ -119,8 +119,8 @@ bench: $(VENV)/.installed ## CPU and memory of every stage, against a fixed job 
 
 .PHONY: lock
 lock: ## compile every requirements.in to its hashed requirements.txt (needs uv on PATH)
-	@for file in layers/science/requirements layers/runtime/requirements requirements/lambda-runtime \
-	    requirements/dev requirements/sam requirements/bids; do \
+	@for file in layers/science/requirements layers/runtime/requirements layers/telemetry/requirements \
+	    requirements/lambda-runtime requirements/dev requirements/sam requirements/bids; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-emit-find-links --custom-compile-command "make lock" $$file.in -o $$file.txt || exit 1; \
 	done

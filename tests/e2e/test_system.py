@@ -71,7 +71,7 @@ def test_warm_environments_keep_no_files_and_little_memory(start_system, head, n
         system.drain()
 
         for peaks in memory.values():
-            assert peaks[-1] <= peaks[4] + 15, "memory grows from scan to scan"
+            assert peaks[-1] <= peaks[9] + 15, "memory grows from scan to scan"
 
 
 def test_every_line_of_a_functions_log_is_one_json_object_with_its_scan(start_system, head, names):

@@ -1,0 +1,5 @@
+"""A function that needs nothing."""
+
+
+def handler(_event, _context):
+    return {"ok": True}

@@ -1,0 +1,286 @@
+"""Logs: the records of `logging`, as the function prints them, on their way out beside spans and metrics.
+
+Nothing is printed here: what a function prints it prints as before. Where a logger prints JSON lines (Powertools,
+Lambda's JSON format, other JSON formatters), the body of the OTLP record is that line; else it is the message.
+"""
+
+import logging
+import traceback
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import wraps
+from time import monotonic, time_ns
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from opentelemetry._logs import Logger, LoggerProvider, LogRecord, SeverityNumber
+from opentelemetry.context import Context, get_current
+
+from lambda_otel.export.drops import Drops
+from lambda_otel.export.pace import Pace
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.util.types import Attributes
+
+_SEVERITY_TEXTS = {"WARNING": "WARN", "CRITICAL": "FATAL"}
+_LINE = "lambda_otel_line"
+# what every record has, or gets on its way; the rest was given as `extra`
+_GIVEN_FIELDS = {"message", "asctime", "aws_request_id", "tenant_id", _LINE}
+_STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | _GIVEN_FIELDS
+_SIMPLE_TYPES = (str, bool, int, float)
+
+
+class LogQueue:
+    """Keeps log records for the exporter.
+
+    Records of `logging` come as they were made and become the SDK's only when the exporter takes them: after the
+    response, where the handler waits for none of it.
+
+    Parameters
+    ----------
+    drops : Drops
+    pace : Pace
+    batch_size, max_size : int
+        Records that are a batch, and that may wait; more are dropped.
+    """
+
+    def __init__(self, drops: Drops, pace: Pace, *, batch_size: int, max_size: int) -> None:
+        self._drops, self._pace, self._batch_size, self._max_size = drops, pace, batch_size, max_size
+        self._records: deque[Any] = deque()
+
+    def put(self, record: Any) -> None:
+        """Queue a record, the SDK's or `Printed`, or count it if the queue is full."""
+        if len(self._records) < self._max_size:
+            self._records.append(record)
+        else:
+            self._drops.add("logs", "queue_full", 1)
+        if len(self._records) >= self._batch_size or monotonic() >= self._pace.due_at:
+            self._pace.export()
+
+    def take(self) -> list[Any]:
+        """All records, as the SDK's; they are the caller's now."""
+        taken = []
+        for record in self._take():
+            if isinstance(record, Printed):
+                record.emit()
+            else:
+                taken.append(record)
+        return taken + self._take()
+
+    def _take(self) -> list[Any]:
+        records = self._records
+        return [records.popleft() for _ in range(len(records))]
+
+    def flush(self) -> None:
+        """Export what is there."""
+        self._pace.flush()
+
+    def forget(self) -> None:
+        """Drop everything: after a fork it is the parent's."""
+        self._records = deque()
+
+
+class Printed(NamedTuple):
+    """A record of `logging`, with what may be another thing later.
+
+    Attributes
+    ----------
+    handler : LogHandler
+    record : logging.LogRecord
+    message : str
+    context : Context
+    observed_ns : int
+    """
+
+    handler: "LogHandler"
+    record: logging.LogRecord
+    message: str
+    context: Context
+    observed_ns: int
+
+    def emit(self) -> None:
+        """Hand it to the SDK."""
+        self.handler.emit_printed(self)
+
+
+class LazyLoggerProvider(LoggerProvider):
+    """Stands for the SDK's `LoggerProvider`, and makes it for the first record: it costs 3 ms of a cold start.
+
+    Parameters
+    ----------
+    queue : LogQueue
+    resource : Resource
+    """
+
+    def __init__(self, queue: LogQueue, resource: "Resource") -> None:
+        self._queue, self._resource = queue, resource
+        self._provider: Any = None
+
+    def load(self) -> Any:
+        """The SDK's provider."""
+        if self._provider is None:
+            with _without_detectors(self._resource):
+                from lambda_otel._logger import make_provider
+            self._provider = make_provider(self._queue, self._resource)
+        return self._provider
+
+    def get_logger(
+        self,
+        name: str,
+        version: str | None = None,
+        schema_url: str | None = None,
+        attributes: "Attributes" = None,
+    ) -> Logger:
+        """A logger of the SDK."""
+        logger: Logger = self.load().get_logger(name, version, schema_url, attributes)
+        return logger
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002  the SDK's signature
+        """Export what was logged."""
+        self._queue.flush()
+        return True
+
+    def shutdown(self) -> None:
+        """Export what was logged. The environment lives on: the next invocation has logs too."""
+        self._queue.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        """All else is the SDK provider's."""
+        return getattr(self.load(), name)
+
+
+class LogHandler(logging.Handler):
+    """Hands the records of `logging` to an OpenTelemetry logger provider, by way of a queue.
+
+    Parameters
+    ----------
+    provider : LoggerProvider
+    queue : LogQueue
+    """
+
+    def __init__(self, provider: LoggerProvider, queue: LogQueue) -> None:
+        super().__init__()
+        self._provider, self._queue = provider, queue
+        self._loggers: dict[str, Logger] = {}
+        self._levels: dict[int, tuple[str, SeverityNumber]] = {}
+        self._is_emitting = False
+
+    def attach(self) -> None:
+        """Be a handler of the root logger; again, if the function has replaced its handlers."""
+        root = logging.getLogger()
+        if self not in root.handlers:
+            root.addHandler(self)
+
+    def addFilter(self, filter: Any) -> None:  # noqa: A002, N802  the name is logging's
+        """Add a filter, but not the one by which Powertools keeps lines from being printed twice: none is, here."""
+        if type(filter).__name__ != "SuppressFilter":
+            super().addFilter(filter)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue a record; an error of ours is no reason for the function to fail."""
+        if self._is_emitting:  # the SDK warns of attributes by `logging`
+            return
+        try:
+            self._queue.put(Printed(self, record, record.getMessage(), get_current(), time_ns()))
+        except Exception:  # noqa: BLE001  the boundary
+            self.handleError(record)
+
+    def emit_printed(self, printed: Printed) -> None:
+        """Hand a queued record to the SDK."""
+        self._is_emitting = True
+        try:
+            name = printed.record.name
+            logger = self._loggers.get(name)
+            if logger is None:
+                logger = self._loggers[name] = self._provider.get_logger(name)
+            logger.emit(self._translate(printed))
+        except Exception:  # noqa: BLE001  the boundary
+            self.handleError(printed.record)
+        finally:
+            self._is_emitting = False
+
+    def _translate(self, printed: Printed) -> LogRecord:
+        record = printed.record
+        level = self._levels.get(record.levelno) or self._level(record)
+        attributes: dict[str, Any] = {
+            "code.file.path": record.pathname,
+            "code.function.name": record.funcName,
+            "code.line.number": record.lineno,
+        }
+        line = vars(record).get(_LINE)
+        if line is None:
+            attributes |= _extra(record)
+        if record.exc_info and record.exc_info[0]:
+            attributes |= _exception(record.exc_info)
+        return LogRecord(
+            timestamp=int(record.created * 1e9),
+            observed_timestamp=printed.observed_ns,
+            context=printed.context,
+            severity_text=level[0],
+            severity_number=level[1],
+            body=printed.message if line is None else line,
+            attributes=attributes,
+        )
+
+    def _level(self, record: logging.LogRecord) -> tuple[str, SeverityNumber]:
+        text = _SEVERITY_TEXTS.get(record.levelname, record.levelname)
+        level = self._levels[record.levelno] = text, _severity(record.levelno)
+        return level
+
+
+def keep_printed_lines() -> None:
+    """Have every handler of `logging` leave the line it prints on the record, if its formatter makes JSON.
+
+    Formatting a second time would cost as much again, and would not give the same line: handlers and filters add to a
+    record as it passes.
+    """
+    original = logging.Handler.format
+
+    @wraps(original)
+    def kept(self: logging.Handler, record: logging.LogRecord) -> str:
+        line = original(self, record)
+        if line[:1] == "{" and type(self.formatter) is not logging.Formatter:
+            vars(record).setdefault(_LINE, line.strip())
+        return line
+
+    setattr(logging.Handler, "format", kept)  # noqa: B010  a method, to a type checker
+
+
+@contextmanager
+def _without_detectors(resource: "Resource") -> Iterator[None]:
+    """Have `Resource.create` give a resource we have.
+
+    The logs SDK calls it for a default of a class it defines, and it would start threads for its detectors.
+    """
+    from opentelemetry.sdk.resources import Resource
+
+    create = vars(Resource)["create"]
+    setattr(Resource, "create", staticmethod(lambda *_, **__: resource))  # noqa: B010  a method, to a type checker
+    try:
+        yield
+    finally:
+        setattr(Resource, "create", create)  # noqa: B010
+
+
+def _extra(record: logging.LogRecord) -> dict[str, Any]:
+    fields = vars(record)
+    extra = {name: fields[name] for name in fields.keys() - _STANDARD_FIELDS}
+    return {name: value if isinstance(value, _SIMPLE_TYPES) else str(value) for name, value in extra.items()}
+
+
+def _exception(exc_info: Any) -> dict[str, Any]:
+    kind, error, trace = exc_info
+    return {
+        "exception.type": kind.__name__,
+        "exception.message": str(error),
+        "exception.stacktrace": "".join(traceback.format_exception(kind, error, trace)),
+    }
+
+
+def _severity(level: int) -> SeverityNumber:
+    """Python's 10, 20, 30, 40, 50 are OpenTelemetry's 5, 9, 13, 17, 21; between them are up to three finer steps."""
+    if level < logging.DEBUG:
+        return SeverityNumber.UNSPECIFIED if level <= 0 else SeverityNumber.TRACE
+    tens, rest = divmod(min(level, 59), 10)
+    return SeverityNumber(1 + 4 * tens + min(rest, 3))

@@ -1,0 +1,181 @@
+"""All of it put together, once a process."""
+
+import logging
+import os
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from opentelemetry import metrics, trace
+from opentelemetry._logs import set_logger_provider
+from opentelemetry.sdk.resources import Resource
+
+from lambda_otel.export.drops import Drops
+from lambda_otel.export.exporter import Exporter
+from lambda_otel.export.pace import Pace
+from lambda_otel.ids import OsIdGenerator
+from lambda_otel.invocation import Invocation, InvocationStarter
+from lambda_otel.logs import LazyLoggerProvider, LogHandler, LogQueue, keep_printed_lines
+from lambda_otel.metrics import LazyMeterProvider
+from lambda_otel.propagation import install_propagators
+from lambda_otel.resource import make_resource, new_instance_id
+from lambda_otel.runtime_hook import RuntimeHook
+from lambda_otel.sampling import ParentBasedAlwaysOn
+from lambda_otel.settings import Settings
+from lambda_otel.spans import SpanQueue
+from lambda_otel.termination import TerminationGuard
+from lambda_otel.tracer import LambdaTracerProvider
+from lambda_otel.version import __version__
+
+_logger = logging.getLogger("lambda_otel")
+
+
+class Telemetry:
+    """The providers of this process, and the boundary of its invocations.
+
+    Nothing here raises into the function: an error of ours is logged, and the invocation goes on without.
+
+    Parameters
+    ----------
+    settings : Settings
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        resource = make_resource(settings, os.environ)
+        self._drops = Drops()
+        self._pace = Pace(settings.seconds("OTEL_BSP_SCHEDULE_DELAY"))
+        self._spans = SpanQueue(self._drops, self._pace, **_sizes(settings, "OTEL_BSP"))
+        self._log_queue = LogQueue(self._drops, self._pace, **_sizes(settings, "OTEL_BLRP"))
+
+        self._ids = OsIdGenerator()
+        is_default = settings["OTEL_TRACES_SAMPLER"] == "parentbased_always_on"
+        self._tracers = LambdaTracerProvider(
+            sampler=ParentBasedAlwaysOn() if is_default else None,
+            resource=resource,
+            shutdown_on_exit=False,
+            active_span_processor=self._spans if settings["OTEL_TRACES_EXPORTER"] == "otlp" else None,
+            id_generator=self._ids,
+        )
+        trace.set_tracer_provider(self._tracers)
+
+        self._meters: LazyMeterProvider | None = None
+        if settings["OTEL_METRICS_EXPORTER"] == "otlp":
+            self._meters = LazyMeterProvider(settings, resource, self._pace)
+            metrics.set_meter_provider(self._meters)
+
+        self._log_handler: LogHandler | None = None
+        if settings["OTEL_LOGS_EXPORTER"] == "otlp":
+            loggers = LazyLoggerProvider(self._log_queue, resource)
+            set_logger_provider(loggers)
+            self._log_handler = LogHandler(loggers, self._log_queue)
+            self._log_handler.attach()
+            keep_printed_lines()
+            if "logs" in settings["OTEL_LAMBDA_PRELOAD"]:
+                loggers.load()
+        if self._meters and "metrics" in settings["OTEL_LAMBDA_PRELOAD"]:
+            self._meters.load()
+
+        self._exporter = Exporter(
+            settings,
+            resource,
+            self._drops,
+            self._pace,
+            spans=self._spans,
+            metrics=self._meters,
+            logs=self._log_queue,
+        )
+        self._starter = InvocationStarter(
+            self._tracers.get_tracer("lambda_otel", __version__),
+            install_propagators(settings["OTEL_PROPAGATORS"]),
+            self._spans,
+            settings["OTEL_LAMBDA_EVENT_CONTEXT"],
+            is_xray_parent="xray-lambda" in settings["OTEL_PROPAGATORS"],
+        )
+        self._guard = TerminationGuard(self._rescue)
+        self._hook = RuntimeHook(self._end)
+        self._hook.install()
+        self._is_running = False
+        os.register_at_fork(after_in_child=self._after_fork)
+        _register_after_restore(self._after_restore)
+
+    def begin(self, event: Any, context: Any) -> Invocation | None:
+        """An invocation begins; None if its span could not be made."""
+        try:
+            self._ids.renew()
+            if self._log_handler is not None:
+                self._log_handler.attach()
+            self._exporter.begin(str(getattr(context, "aws_request_id", "") or ""))
+            self._is_running = True
+            self._guard.arm()
+            invocation = self._starter.start(event, context)
+            self._exporter.announce()
+        except Exception:
+            _logger.exception("the invocation has no span")
+            return None
+        return invocation
+
+    def succeed(self, invocation: Invocation | None, result: Any) -> None:
+        """The handler returned."""
+        self._conclude(lambda: invocation.succeed(result) if invocation else None)
+
+    def fail(self, invocation: Invocation | None, error: BaseException) -> None:
+        """The handler raised. What is no `Exception` ends the process: there is no later moment to export."""
+        self._conclude(lambda: invocation.fail(error) if invocation else None)
+        if not isinstance(error, Exception):
+            self._end()
+
+    def _conclude(self, end_span: Callable[[], None]) -> None:
+        try:
+            end_span()
+        except Exception:
+            _logger.exception("the invocation's span did not end as it should")
+        self._spans.early.end()
+        if not self._hook.is_alive:
+            self._end()
+
+    def _end(self) -> None:
+        """Export, if an invocation was running: after its response where the runtime lets us, else before."""
+        if not self._is_running:
+            return
+        self._is_running = False
+        try:
+            self._exporter.end()
+        except Exception:
+            _logger.exception("telemetry was not exported")
+        self._guard.disarm()
+
+    def _rescue(self) -> None:
+        """The process is about to be ended in the middle of an invocation."""
+        try:
+            self._spans.cut_off()
+            self._exporter.rescue()
+        except Exception:
+            _logger.exception("telemetry was not exported")
+
+    def _after_fork(self) -> None:
+        self._ids.renew()
+        for keeper in (self._drops, self._spans, self._meters, self._log_queue, self._exporter):
+            if keeper is not None:
+                keeper.forget()
+
+    def _after_restore(self) -> None:
+        self._exporter.disconnect()
+        self._tracers._update_resource(Resource({"service.instance.id": new_instance_id()}))
+
+
+def _sizes(settings: Settings, prefix: str) -> dict[str, int]:
+    return {
+        "batch_size": settings[f"{prefix}_MAX_EXPORT_BATCH_SIZE"],
+        "max_size": settings[f"{prefix}_MAX_QUEUE_SIZE"],
+    }
+
+
+def _register_after_restore(function: Callable[[], None]) -> None:
+    """Have a function called in every environment that Lambda makes from a SnapStart snapshot."""
+    if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") != "snap-start":
+        return
+    try:
+        hooks = import_module("snapshot_restore_py")
+    except ImportError:
+        return
+    hooks.register_after_restore(function)

@@ -1,0 +1,75 @@
+import logging
+import re
+from pathlib import Path
+
+import pytest
+
+from lambda_otel.settings import SETTINGS, Settings
+
+README = Path(__file__).resolve().parents[3] / "layers" / "telemetry" / "README.md"
+
+
+def test_settings_without_an_environment_are_the_defaults():
+    settings = Settings({})
+
+    assert settings.endpoint("TRACES") == ("127.0.0.1", 4318, "/v1/traces", ())
+    assert settings["OTEL_PROPAGATORS"] == ("tracecontext", "baggage")
+    assert settings["OTEL_RESOURCE_ATTRIBUTES"] == ()
+    assert settings.seconds("OTEL_LAMBDA_ACK_TIMEOUT") == 0.005
+
+
+@pytest.mark.parametrize(
+    ("env", "expected"),
+    [
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:80/base/"}, ("collector", 80, "/base/v1/logs", ())),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"}, ("127.0.0.1", 4318, "/v1/logs", ())),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://here"}, ("here", 80, "/v1/logs", ())),
+        ({"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://a:1/as/it/is"}, ("a", 1, "/as/it/is", ())),
+        ({"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://a:1"}, ("a", 1, "/", ())),
+        ({"OTEL_EXPORTER_OTLP_HEADERS": "k=v%20w, x = y"}, ("127.0.0.1", 4318, "/v1/logs", (("k", "v w"), ("x", "y")))),
+        (
+            {"OTEL_EXPORTER_OTLP_HEADERS": "k=v", "OTEL_EXPORTER_OTLP_LOGS_HEADERS": "own=1"},
+            ("127.0.0.1", 4318, "/v1/logs", (("own", "1"),)),
+        ),
+    ],
+)
+def test_endpoint_is_as_the_specification_says(env, expected):
+    assert Settings(env).endpoint("LOGS") == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_TRACES_EXPORTER", "zipkin"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "soon"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
+        ("OTEL_LAMBDA_ACK_TIMEOUT", "-1"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "nothing"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "=x"),
+        ("OTEL_LAMBDA_EVENT_CONTEXT", "module.function"),
+    ],
+)
+def test_bad_value_is_named_once_and_the_default_used(name, value, caplog):
+    settings = Settings({name: value})
+
+    assert settings[name] == Settings({})[name]
+    (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert f"`{name}` is `{value}`" in record.getMessage()
+
+
+def test_bad_headers_are_not_shown(caplog):
+    Settings({"OTEL_EXPORTER_OTLP_HEADERS": "Bearer sesame"})
+
+    assert "OTEL_EXPORTER_OTLP_HEADERS" in caplog.text
+    assert "sesame" not in caplog.text
+
+
+def test_every_setting_is_in_the_readme_with_its_default():
+    rows = dict(re.findall(r"^\| `(OTEL_\w+)` \| ([^|]*) \|", README.read_text(), re.MULTILINE))
+
+    for setting in SETTINGS:
+        shown = f"`{setting.default}`{f' {setting.unit}' if setting.unit else ''}" if setting.default else ""
+        assert rows[setting.name].strip() == shown
