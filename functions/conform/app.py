@@ -10,6 +10,7 @@ from pipeline.stage import stage_handler
 def process(run: Run) -> None:
     """Read the upload, conform it, store the head."""
     voxel_size_mm = run.settings.voxel_size_mm
+    run.scan.size_bytes = run.upload_bytes
     with run.loading() as load:
         with run.validating():
             reader = run.open_upload()

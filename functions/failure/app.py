@@ -5,9 +5,10 @@ The file holds the event as it came; `neuro-preprocess replay` (or any Lambda in
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
-from neuro_preprocess.bids import BidsName
+from neuro_preprocess.bids import BidsName, is_companion
 from neuro_preprocess.image import Contrast
 from pipeline import keys, telemetry
 from pipeline.config import settings
@@ -37,20 +38,20 @@ def handler(event: Event, lambda_context: Any) -> dict[str, Any]:
 def _store_failures(failed: FailedInvocation) -> None:
     try:
         sources = decode_objects(failed.event)
-    except ConfigError:
+        places = [(source, _stage_of(source)) for source in sources]
+    except ConfigError:  # no stage could make anything of it, but it is kept
         _store(_event_id(failed.event), failed, stage=None)
         return
-    for source in sources:
-        _store_failure(failed, source)
+    for source, stage in places:
+        if stage != keys.STAGES[0] or not is_companion(source.key):
+            _store_failure(failed, source, stage)
 
 
-def _store_failure(failed: FailedInvocation, source: S3Object) -> None:
-    stage = _stage_of(source)
+def _store_failure(failed: FailedInvocation, source: S3Object, stage: StageName) -> None:
     run = run_id_of(stage, source)
     if _is_ended(stage, run):  # another object of the same event failed, or a later attempt succeeded after all
         return
-    metadata = storage().metadata(source.bucket, source.key) or {}
-    with carried_context(metadata), telemetry.step("record_failure", attributes={"stage": stage}) as step:
+    with carried_context(_carried(source)), telemetry.step("record_failure", attributes={"stage": stage}) as step:
         step.span.set_attributes({"neuro.run.id": run, "error.type": failed.error_type})
         if _store(run, failed, stage) is Stored.NOW:
             telemetry.instruments().processing_errors.add(1, {"stage": stage, "error_type": "retries_exhausted"})
@@ -74,10 +75,29 @@ def _store(run: str, failed: FailedInvocation, stage: StageName | None) -> Store
     )
 
 
+def _carried(source: S3Object) -> Mapping[str, str]:
+    """What the object's metadata says of its trace; whatever kept the stage from the object may keep us from it too."""
+    try:
+        return storage().metadata(source.bucket, source.key) or {}
+    except PipelineError:
+        return {}
+
+
 def _stage_of(source: S3Object) -> StageName:
-    """The stage that was to process an object: the one after the stage that wrote it."""
+    """The stage that was to process an object: the one after the stage that wrote it.
+
+    Raises
+    ------
+    ConfigError
+        No stage is: the trigger is wrong.
+    """
     parsed = keys.parse_work_key(source.key) if source.bucket == settings().work_bucket else None
-    return keys.STAGES[0] if parsed is None else keys.STAGES[keys.STAGES.index(parsed[0]) + 1]
+    if parsed is None:
+        return keys.STAGES[0]
+    following = keys.next_stage(parsed[0])
+    if following is None:
+        raise ConfigError(f"no stage comes after what wrote `{source.key}`")
+    return following
 
 
 def _is_ended(stage: StageName, run: str) -> bool:

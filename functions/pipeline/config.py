@@ -17,25 +17,28 @@ def _flag(text: str) -> bool:
     return text.lower() == "true"
 
 
+def _number(text: str, below: float, expected: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not 0 < number < below:
+        raise ValueError(f"expected {expected}")
+    return number
+
+
 def _positive(text: str) -> float:
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise ValueError("expected a number above 0")
-    return number
-
-
-def _whole(text: str) -> int:
-    number = int(text)
-    if number <= 0:
-        raise ValueError("expected a whole number above 0")
-    return number
+    return _number(text, float("inf"), "a number above 0")
 
 
 def _fraction(text: str) -> float:
-    number = float(text)
-    if not 0 < number < 1:
-        raise ValueError("expected a number between 0 and 1")
-    return number
+    return _number(text, 1, "a number between 0 and 1")
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise ValueError("expected a whole number above 0")
+    return int(text)
 
 
 def _method(text: str) -> str:

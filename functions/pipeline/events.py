@@ -107,7 +107,8 @@ def decode_failure(message: Mapping[str, Any]) -> FailedInvocation:
     """
     try:
         record = json.loads(message["body"])
-        context, response = record["requestContext"], record.get("responsePayload") or {}
+        context, response = record["requestContext"], record.get("responsePayload")
+        response = response if isinstance(response, dict) else {}
         return FailedInvocation(
             function_name=context["functionArn"].split(":")[6],
             condition=context["condition"],
@@ -136,7 +137,7 @@ def _from_notification(records: list[dict[str, Any]], replay: str) -> Iterator[S
             size_bytes=entity.get("size"),
             etag=entity.get("eTag", ""),
             created_at=_time(record["eventTime"]),
-            source_ip=record.get("requestParameters", {}).get("sourceIPAddress"),
+            source_ip=(record.get("requestParameters") or {}).get("sourceIPAddress"),
             replay=replay,
         )
 

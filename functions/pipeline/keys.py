@@ -29,6 +29,10 @@ _OUTPUTS: dict[StageName, str] = {
     "normalize": "normalize/{run_id}.json",
     "report": "report/{run_id}.json",
 }
+_DERIVED_KEY = re.compile(
+    r"errors/[0-9a-f]{24}\.(?:error|failure)\.json|dataset_description\.json|README|\.bidsignore"
+    r"|sub-[0-9a-zA-Z+]+/(?:ses-[0-9a-zA-Z+]+/)?(?:anat|figures)/sub-[0-9a-zA-Z+_-]+_desc-[0-9a-zA-Z]+_[0-9a-zA-Z]+\.[a-z.]+"
+)
 _WORK_KEY = re.compile(r"(?P<stage>[a-z_]+)/(?P<run_id>[0-9a-f]{24})[._]")
 
 
@@ -41,17 +45,23 @@ def run_id(source: S3Object) -> str:
         24 hexadecimal digits.
     """
     identity = (source.bucket, source.key, source.version_id or source.sequencer or source.etag, source.replay)
-    return hashlib.sha256("\0".join(identity).encode()).hexdigest()[:24]
+    return hashlib.sha256("\0".join(identity).encode(errors="surrogatepass")).hexdigest()[:24]
 
 
 def run_order(source: S3Object) -> str:
-    """Text that sorts the runs of one key by age.
+    """Text that sorts the runs of one scan by age, and no two alike.
 
     S3 says of sequencers: pad the shorter one with zeros on the right, then compare as text. They begin with the
     seconds since 1970, ten hexadecimal digits; an event without one is placed by its time.
     """
     sequencer = source.sequencer.upper() or f"{int(source.created_at.timestamp()):010X}"
-    return f"{sequencer:0<32}+{source.replay}"
+    return f"{sequencer:0<32}+{source.replay}+{run_id(source)}"
+
+
+def next_stage(stage: StageName) -> StageName | None:
+    """The stage that another one's output triggers, or None after the last."""
+    following = STAGES.index(stage) + 1
+    return STAGES[following] if following < len(STAGES) else None
 
 
 def output_key(stage: StageName, run: str) -> str:
@@ -86,7 +96,11 @@ def failure_key(run: str) -> str:
 
 
 def telemetry_key(key: str) -> str:
-    """A key as telemetry may show it: as it is when it is a valid BIDS name (a pseudonym), else only its hash."""
-    if BidsName.parse(key).is_valid:
+    """A key as logs, spans and messages may show it.
+
+    Valid BIDS names are pseudonyms and stand as they are, and so do the keys that we make; of any other key, which may
+    well be a patient's name, there is only the hash.
+    """
+    if BidsName.parse(key).is_valid or parse_work_key(key) is not None or _DERIVED_KEY.fullmatch(key):
         return key
-    return "hashed-" + hashlib.sha256(key.encode()).hexdigest()[:16]
+    return "hashed-" + hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:16]

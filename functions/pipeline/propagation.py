@@ -7,6 +7,11 @@ from opentelemetry import context as otel_context
 from opentelemetry import propagate, trace
 from opentelemetry.trace import Link
 
+from pipeline.logs import logger
+
+# S3's limit on the names and values of user metadata together.
+MAX_METADATA_BYTES = 2048
+
 
 @contextmanager
 def carried_context(metadata: Mapping[str, str]) -> Iterator[list[Link]]:
@@ -30,6 +35,27 @@ def carried_context(metadata: Mapping[str, str]) -> Iterator[list[Link]]:
         otel_context.detach(token)
 
 
-def inject_context(metadata: dict[str, str]) -> None:
-    """Add the current span's context and the baggage to what an object is to carry."""
-    propagate.inject(metadata)
+def inject_context(metadata: dict[str, str], *, reserved_bytes: int = 0) -> None:
+    """Add the current span's context and the baggage to what an object is to carry.
+
+    What does not fit S3's limit is left out, the baggage first: a scan that goes on without it beats one that cannot be
+    stored.
+
+    Parameters
+    ----------
+    metadata : dict
+        What the object carries already.
+    reserved_bytes : int
+        To be left free for what is added later.
+    """
+    carried: dict[str, str] = {}
+    propagate.inject(carried)
+    free = MAX_METADATA_BYTES - reserved_bytes - _size(metadata)
+    for field in ("baggage", "tracestate", "traceparent"):
+        if _size(carried) > free and carried.pop(field, None) is not None:
+            logger().warning("Context left out", field=field, free_bytes=free)
+    metadata.update(carried)
+
+
+def _size(metadata: Mapping[str, str]) -> int:
+    return sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items())

@@ -126,6 +126,11 @@ class Run:
         upload = self._content
         return NiftiReader(upload.stream, object_bytes=upload.size_bytes, limits=limits, name=self.source.key)
 
+    @property
+    def upload_bytes(self) -> int:
+        """Size of the upload as S3 gives it; events made by hand may not say."""
+        return self._content.size_bytes
+
     def load_trigger(self) -> Image:
         """The volume that triggered this stage."""
         return self._load(self._content)
@@ -195,7 +200,7 @@ class Run:
 
     def _metadata(self) -> dict[str, str]:
         metadata = {RUN_FIELD: self.id}
-        inject_context(metadata)
+        inject_context(metadata, reserved_bytes=len(ORDER_FIELD) + len(self.scan.order))
         return metadata
 
 

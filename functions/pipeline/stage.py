@@ -93,13 +93,13 @@ def _fate(run: Run, process: Process, fault: PipelineError | None, log: Logger) 
         Whatever Lambda is to retry.
     """
     try:
-        if isinstance(fault, MissingObjectError) and run.stage == keys.STAGES[0]:
-            raise InvalidInputError(InputFault.VANISHED, "the object was deleted before it could be read") from fault
-        if fault is not None:
-            raise fault
         run.span.set_attribute("neuro.run.id", run.id)
         if run.is_done():
             return Outcome.SKIPPED
+        if isinstance(fault, MissingObjectError) and run.stage == keys.STAGES[0]:
+            raise InvalidInputError(InputFault.VANISHED, "the object was deleted before it could be read") from None
+        if fault is not None:
+            raise fault
         log.append_keys(file_path=keys.telemetry_key(run.scan.key))
         run.span.set_attributes(_scan_attributes(run))
         process(run)

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from pipeline.errors import ConfigError, MissingObjectError, StageError, TransientError
+from pipeline.keys import telemetry_key
 
 ORDER_FIELD = "neuro-order"
 RUN_FIELD = "neuro-run-id"
@@ -108,7 +109,7 @@ class Storage:
                 is_written = self._put(bucket, key, item, IfMatch=head["ETag"])
             if is_written:
                 return Stored.NOW
-        raise TransientError(f"`s3://{bucket}/{key}` was changed by others at every try to replace it")
+        raise TransientError(f"`s3://{bucket}/{telemetry_key(key)}` was changed by others at every try to replace it")
 
     def _head(self, bucket: str, key: str) -> Any:
         try:
@@ -155,7 +156,7 @@ def _told_apart(bucket: str, key: str) -> Iterator[None]:
     from botocore.exceptions import ConnectionError as NoConnectionError
     from urllib3.exceptions import HTTPError
 
-    where = f"`s3://{bucket}/{key}`"
+    where = f"`s3://{bucket}/{telemetry_key(key)}`"
     try:
         yield
     except ClientError as error:

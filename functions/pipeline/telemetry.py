@@ -139,7 +139,7 @@ def count_end(modality: str, *, is_failed: bool) -> None:
     """Count a scan at its end, whatever the verdict.
 
     Both counters are added to with the same attributes, a 0 where nothing failed, so that their ratio always finds
-    both series.
+    both series. A scan that failed and is replayed comes to an end again, and counts again.
     """
     attributes = {"modality": modality}
     instruments().files_processed.add(1, attributes)

@@ -160,5 +160,6 @@ def policies() -> Policies:
     for name, resource in resources.items():
         if resource["Type"] == "AWS::IAM::Role":
             documents = [policy["PolicyDocument"] for policy in resource["Properties"].get("Policies", ())]
-            found[name.removesuffix("Role")] = [one for d in documents for one in _list(d["Statement"])]
+            statements = [one for document in documents for one in _list(document["Statement"])]
+            found[name.removesuffix("Role")] = [one for one in statements if "Fn::If" not in one]
     return Policies(found)

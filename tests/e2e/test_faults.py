@@ -112,6 +112,18 @@ def test_a_refused_bucket_gives_failure_files_and_the_events_to_retry(start_syst
         assert sum(key.startswith("report/") for key in system.keys(WORK)) == 20
 
 
+def test_uploads_that_may_not_be_read_give_failure_files(start_system, head, names):
+    with start_system() as system:
+        functions = set(system.service.deployment.functions)
+        system.service.s3.faults.add(
+            ACCESS_DENIED, where=lambda request: request.caller in functions and request.bucket == RAW
+        )
+        system.upload(head, *names)
+        system.drain()
+
+        assert reconcile(system, names) == {"failure conform": 20}
+
+
 def test_uploads_and_work_that_vanish_are_told(start_system, head, names):
     found: queue.SimpleQueue[str] = queue.SimpleQueue()
     seen: set[str] = set()

@@ -59,7 +59,7 @@ def statements(expanded):
             for policy in resource["Properties"].get("Policies", ()):
                 statement = policy["PolicyDocument"]["Statement"]
                 for one in statement if isinstance(statement, list) else [statement]:
-                    yield name, one
+                    yield name, one["Fn::If"][1] if "Fn::If" in one else one
 
 
 def as_list(value):
@@ -167,7 +167,8 @@ def test_functions_state_limits_retries_and_a_failure_destination(functions):
         assert function.memory_mb >= 256
         assert function.ephemeral_storage_mb == 512
         assert function.async_config.max_retries == 2
-        assert "FailureQueue" in function.async_config.on_failure
+        queue = "FailureDeadLetterQueue" if function.logical_id == "Failure" else "FailureQueue"
+        assert queue in function.async_config.on_failure
 
 
 def test_buckets_are_encrypted_and_private(expanded):

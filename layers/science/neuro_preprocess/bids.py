@@ -42,6 +42,8 @@ _OTHER_SUFFIX = re.compile(
     r"_(?:PDw|T2starw|FLAIR|inplaneT[12]|PDT2|angio|UNIT1|T[12]map|MP2RAGE|MESE|MEGRE|VFA|bold|sbref|dwi|asl|epi)$"
 )
 _HASH_DIGITS = 12
+# Derivatives repeat the label in folder and name, and S3's keys end at 1024 bytes, file systems' names at 255.
+_LONGEST_NAME = 200
 _GIVEN_LABEL = re.compile(rf"(?:{_LABEL})?x[0-9a-f]{{{_HASH_DIGITS}}}")
 
 _COMPANION_EXTENSIONS = (".json", ".tsv", ".tsv.gz", ".bval", ".bvec")
@@ -85,7 +87,7 @@ class BidsName:
         'sub-01_ses-2_run-1'
         """
         file_name = key.rpartition("/")[2]
-        match = _SCAN.fullmatch(file_name)
+        match = _SCAN.fullmatch(file_name) if len(file_name) <= _LONGEST_NAME else None
         if match is None:
             stem = _NIFTI_EXTENSION.sub("", file_name)
             return cls(
@@ -140,7 +142,7 @@ def is_companion(key: str) -> bool:
     *folders, file_name = key.split("/")
     return (
         file_name == ""
-        or any(part.startswith(".") for part in (*folders, file_name))
+        or any(part.startswith(".") and part not in (".", "..") for part in (*folders, file_name))
         or file_name.lower().endswith(_COMPANION_EXTENSIONS)
         or _COMPANION_FILE.fullmatch(file_name) is not None
         or (len(folders) > 0 and folders[0] in _OPAQUE_FOLDERS)

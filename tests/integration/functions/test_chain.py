@@ -293,3 +293,33 @@ def test_failure_names_messages_it_could_not_store(cloud, telemetry, sample_even
 
     assert answer == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
     assert cloud.keys(DERIVATIVES) == [f"errors/{RUN}.failure.json"]
+
+
+def test_failure_is_stored_though_the_upload_cannot_be_reached(cloud, telemetry, sample_event, lambda_context):
+    event = upload_event(sample_event)
+    event["Records"][0]["s3"]["bucket"]["name"] = "no-such-bucket"
+
+    assert failure(failed_message(sample_event, event), lambda_context) == {"batchItemFailures": []}
+
+    (key,) = cloud.keys(DERIVATIVES)
+    assert cloud.json(DERIVATIVES, key)["event"] == event
+
+
+def test_failure_leaves_companions_out(cloud, telemetry, sample_event, lambda_context):
+    event = sample_event("s3-put-two-records")
+    event["Records"][1]["s3"]["object"]["key"] = "sub-02/anat/sub-02_T1w.json"
+
+    failure(failed_message(sample_event, event), lambda_context)
+
+    assert cloud.keys(DERIVATIVES) == [f"errors/{RUN}.failure.json"]
+    assert telemetry.total("neuro.files.failed") == 1
+
+
+def test_failure_keeps_an_event_of_the_last_stage_output(cloud, telemetry, sample_event, lambda_context):
+    event = sample_event("s3-put-by-normalize")
+    event["Records"][0]["s3"]["object"]["key"] = f"report/{RUN}.json"
+
+    assert failure(failed_message(sample_event, event), lambda_context) == {"batchItemFailures": []}
+
+    (key,) = cloud.keys(DERIVATIVES)
+    assert cloud.json(DERIVATIVES, key)["stage"] is None

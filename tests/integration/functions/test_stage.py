@@ -2,13 +2,15 @@
 
 import json
 from copy import deepcopy
+from unittest.mock import Mock
 
 import pytest
+from botocore.exceptions import ClientError
 from opentelemetry import trace
 from opentelemetry.trace import StatusCode
 
 from conform.app import handler as conform
-from pipeline import keys
+from pipeline import keys, storage
 from pipeline.errors import ConfigError, TransientError
 from pipeline.events import decode_objects
 from pipeline.stage import stage_handler
@@ -289,3 +291,56 @@ def test_stage_touches_no_disk(cloud, telemetry, event, lambda_context, small_sc
     conform(event, lambda_context)
 
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("fate", ["throttled", "vanished"])
+def test_stage_shows_no_name_in_what_it_says_of_s3(
+    cloud, telemetry, sample_event, lambda_context, capsys, monkeypatch, fate
+):
+    event = sample_event("s3-put")
+    event["Records"][0]["s3"]["object"]["key"] = "Jane+Doe/scan.nii.gz"
+    if fate == "throttled":
+        cloud.put(RAW, "Jane Doe/scan.nii.gz", b"")
+        error = ClientError({"Error": {"Code": "SlowDown"}, "ResponseMetadata": {"HTTPStatusCode": 503}}, "GetObject")
+        monkeypatch.setattr(storage.storage()._s3, "get_object", Mock(side_effect=error))
+
+    raised = ""
+    try:
+        conform(event, lambda_context)
+    except TransientError as error:
+        raised = str(error)
+
+    told = raised + capsys.readouterr().out + "".join(span.to_json() for span in telemetry.spans())
+    told += "".join(cloud.get(DERIVATIVES, key).decode() for key in cloud.keys(DERIVATIVES))
+    assert "hashed-" in told
+    assert "Jane" not in told
+
+
+def test_stage_skips_a_finished_scan_whose_upload_was_deleted_since(
+    cloud, telemetry, event, lambda_context, small_scan
+):
+    cloud.put(RAW, KEY, small_scan)
+    conform(event, lambda_context)
+    cloud.client.delete_object(Bucket=RAW, Key=KEY)
+
+    assert conform(event, lambda_context)["objects"][0]["outcome"] == "skipped"
+    assert cloud.keys(DERIVATIVES) == []
+
+
+def test_stage_leaves_baggage_out_that_would_not_fit_the_metadata(cloud, telemetry, event, lambda_context, small_scan):
+    cloud.put(RAW, KEY, small_scan, traceparent=TRACEPARENT, baggage="k=" + 1900 * "v")
+
+    conform(event, lambda_context)
+
+    carried = cloud.metadata(WORK, f"conform/{RUN}.nii.gz")
+    assert set(carried) == {"neuro-run-id", "traceparent"}
+    assert sum(len(name) + len(value) for name, value in carried.items()) < 2048
+
+
+def test_stage_takes_the_size_from_s3_when_the_event_has_none(cloud, telemetry, event, lambda_context, small_scan):
+    del event["Records"][0]["s3"]["object"]["size"]
+    cloud.put(RAW, KEY, small_scan)
+
+    conform(event, lambda_context)
+
+    assert cloud.json(WORK, f"conform/{RUN}.json")["size_bytes"] == len(small_scan)

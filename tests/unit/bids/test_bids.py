@@ -260,3 +260,15 @@ def test_is_companion_takes_anything_else_for_a_scan(key):
 )
 def test_notices_say_what_is_odd_about_a_name(key, codes):
     assert [notice.code for notice in BidsName.parse(key).notices] == codes
+
+
+def test_name_too_long_for_derived_keys_is_not_taken_as_bids():
+    name = BidsName.parse(f"sub-{'a' * 300}_T1w.nii.gz")
+
+    assert not name.is_valid
+    assert len(name["sub"]) < 20
+
+
+def test_path_with_dots_is_a_scan_and_not_hidden():
+    assert not is_companion("a/../sub-01_T1w.nii.gz")
+    assert is_companion("a/.hidden/sub-01_T1w.nii.gz")

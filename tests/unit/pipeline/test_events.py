@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -118,3 +119,20 @@ def test_decode_failure_reads_what_lambda_sends(sample_event):
 def test_decode_failure_refuses_other_messages(body):
     with pytest.raises(ConfigError, match="expected a failed invocation"):
         decode_failure({"messageId": "1", "body": body})
+
+
+def test_decode_failure_bears_a_response_that_is_no_object(sample_event):
+    (message,) = sample_event("sqs-failure")["Records"]
+    body = json.loads(message["body"]) | {"responsePayload": "Task timed out after 120.00 seconds"}
+
+    assert decode_failure({"body": json.dumps(body)}).error_type == "Unknown"
+
+
+def test_decode_objects_bears_a_record_without_request_and_size(sample_event):
+    event = sample_event("s3-put")
+    event["Records"][0]["requestParameters"] = None
+    del event["Records"][0]["s3"]["object"]["size"]
+
+    (source,) = decode_objects(event)
+
+    assert (source.source_ip, source.size_bytes) == (None, None)

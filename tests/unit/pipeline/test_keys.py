@@ -75,3 +75,32 @@ def test_telemetry_key_shows_bids_names_and_hides_others():
     assert hidden.startswith("hashed-")
     assert "Jane" not in hidden
     assert keys.telemetry_key("Jane Doe/sub-01_T1w.nii.gz").startswith("hashed-")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "conform/74c3cbc1baa133bdf383687e.nii.gz",
+        "errors/74c3cbc1baa133bdf383687e.failure.json",
+        "sub-01/ses-2/anat/sub-01_ses-2_desc-brain_T1w.nii.gz",
+        "sub-x24d03ddc6370/figures/sub-x24d03ddc6370_desc-qc_T1w.html",
+        "dataset_description.json",
+    ],
+)
+def test_telemetry_key_shows_the_keys_we_make(key):
+    assert keys.telemetry_key(key) == key
+
+
+def test_run_order_tells_runs_of_equal_age_apart(upload):
+    other = replace(upload, key="sub-01/anat/sub-01_T1w.nii")
+
+    assert keys.run_order(upload) != keys.run_order(other)
+
+
+def test_next_stage_follows_the_chain():
+    assert [keys.next_stage(stage) for stage in keys.STAGES] == [*keys.STAGES[1:], None]
+
+
+def test_keys_that_are_no_unicode_text_have_ids_too(upload):
+    assert len(keys.run_id(replace(upload, key="\udcff.nii.gz"))) == 24
+    assert keys.telemetry_key("\udcff.nii.gz").startswith("hashed-")
