@@ -92,7 +92,7 @@ fmt: $(VENV)/.installed ## format the code and fix what can be fixed
 
 .PHONY: test
 test: $(VENV)/.installed $(BIDS_VENV)/.installed layers ## set up what is needed and run every test that needs no Docker and no root
-	$(BIN)/pytest --ignore tests/docker
+	$(BIN)/pytest --ignore tests/docker --ignore tests/runtime
 
 .PHONY: test-docker
 test-docker: $(VENV)/.installed $(SAM_VENV)/.installed layers ## the tests that need a Docker engine: `sam local invoke`
@@ -108,6 +108,10 @@ extension: ## build the Collector extension for this machine (needs Go)
 .PHONY: test-collector
 test-collector: ## vet and test the Collector extension (needs Go)
 	PATH=$(dir $(GO)):$$PATH $(MAKE) -s -C collector vet test
+
+.PHONY: test-runtime
+test-runtime: $(VENV)/.installed $(SAM_VENV)/.installed ## the extension under AWS's own emulator (needs Go and bubblewrap)
+	PATH=$(dir $(GO)):$$PATH $(BIN)/pytest tests/runtime
 
 .PHONY: demo
 demo: $(VENV)/.installed layers ## upload scans to a local S3, watch them being processed, see the report (SCAN=path for your own)
