@@ -11,6 +11,8 @@ from neuro_preprocess.bids import BidsName, is_companion
 
 DESCRIPTION = "dataset_description.json"
 DEFAULT_PATTERN = "*.nii*"
+# Every result's name has this entity, which BIDS keeps for derivatives: no raw scan has it.
+_RESULT_ENTITY = "_desc-"
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,13 @@ class Found:
         In the order of their keys.
     others : int
         Files that match the pattern and are no T1w or T2w scans of the BIDS dataset they lie in.
+    results : int
+        Files that match the pattern and are named as a result in the output folder.
     """
 
     scans: tuple[LocalScan, ...]
     others: int
+    results: int = 0
 
 
 def local_scan(path: Path) -> LocalScan:
@@ -51,7 +56,7 @@ def local_scan(path: Path) -> LocalScan:
     return LocalScan(path, path.relative_to(root).as_posix())
 
 
-def find_scans(folder: Path, pattern: str = DEFAULT_PATTERN) -> Found:
+def find_scans(folder: Path, pattern: str = DEFAULT_PATTERN, *, output: Path | None = None) -> Found:
     """All scans below a folder.
 
     Keys are paths from the BIDS dataset that the folder is or lies in, or else from the folder itself. Of a dataset
@@ -63,6 +68,8 @@ def find_scans(folder: Path, pattern: str = DEFAULT_PATTERN) -> Found:
     folder : Path
     pattern : str
         Of file names, as a shell has it; upper and lower case are the same.
+    output : Path, optional
+        Where results go. Those of before that lie in it are no scans, and are only counted.
 
     Raises
     ------
@@ -73,16 +80,19 @@ def find_scans(folder: Path, pattern: str = DEFAULT_PATTERN) -> Found:
     root = _dataset_root(folder)
     is_bids = root is not None
     root = root or folder
-    scans, others = [], 0
+    scans, others, results = [], 0, 0
     for path in _files(folder, pattern):
         key = path.relative_to(root).as_posix()
         if is_companion(key):
+            continue
+        if output is not None and _is_result(path, output):
+            results += 1
             continue
         if is_bids and not BidsName.parse(key).is_valid:
             others += 1
             continue
         scans.append(LocalScan(path, key))
-    return Found(tuple(sorted(scans, key=lambda scan: scan.key)), others)
+    return Found(tuple(sorted(scans, key=lambda scan: scan.key)), others, results)
 
 
 def gather_scans(paths: Sequence[Path], pattern: str = DEFAULT_PATTERN) -> Found:
@@ -94,6 +104,10 @@ def gather_scans(paths: Sequence[Path], pattern: str = DEFAULT_PATTERN) -> Found
         scans |= {scan.path: scan for scan in found.scans}
         others += found.others
     return Found(tuple(scans.values()), others)
+
+
+def _is_result(path: Path, output: Path) -> bool:
+    return _RESULT_ENTITY in path.name and path.parent.resolve().is_relative_to(output.resolve())
 
 
 def _files(folder: Path, pattern: str) -> Iterator[Path]:

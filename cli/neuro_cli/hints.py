@@ -16,10 +16,13 @@ _HINTS: dict[InputFault, str] = {
     InputFault.NOT_3D: "give one 3-D volume: split a series, for example with `fslsplit` or `mrconvert`",
     InputFault.BAD_DTYPE: "store the voxels as numbers of one component: 8 to 64 bit integers, or floats",
     InputFault.BAD_AFFINE: _EXPORT_AGAIN,
-    InputFault.BAD_VOXEL_SIZE: _EXPORT_AGAIN,
+    InputFault.BAD_VOXEL_SIZE: (
+        # Written out, since the constants' module would bring numpy to commands that need none.
+        f"voxels from 0.2 to 5 mm a side are taken, thicker slices are not; if the scan's are within, {_EXPORT_AGAIN}"
+    ),
     InputFault.NO_ORIENTATION: "left and right cannot be told apart: set the sform, or convert it again from DICOM",
     InputFault.XFORM_CONFLICT: "decide which of the sform and the qform is right, and copy it over the other",
-    InputFault.NO_SIGNAL: "the volume is uniform: look at it in a viewer",
+    InputFault.NO_SIGNAL: "the volume is uniform, or no voxel of the brain is brighter than 0: look at it in a viewer",
     InputFault.NONFINITE: "replace NaN and infinite voxels before you upload the scan",
     InputFault.BAD_SCALE: _EXPORT_AGAIN,
     InputFault.PAIR_UNSUPPORTED: "merge `.hdr` and `.img` into one `.nii`, for example with `nib-convert`",

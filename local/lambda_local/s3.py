@@ -2,8 +2,8 @@
 
 Put right: events come after the object is complete, one for a multipart upload, with every field, the key's slashes
 kept, and sequencers that order them; conditional writes are atomic; an upload that breaks off stores nothing; a wrong
-`Content-MD5` is refused; a missing key is `AccessDenied` to who may not list. The notifications are the template's;
-`PutBucketNotificationConfiguration` is refused.
+`Content-MD5` is refused, and so is more user metadata than S3 takes; a missing key is `AccessDenied` to who may not
+list. The notifications are the template's; `PutBucketNotificationConfiguration` is refused.
 """
 
 import base64
@@ -29,10 +29,13 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 _CALLER = re.compile(r"Credential=([^/]+)/")
+_METADATA_PREFIX = "x-amz-meta-"
+_MAX_METADATA_BYTES = 2048
 _XML = {"Content-Type": "application/xml"}
 _MESSAGES = {
     "AccessDenied": "Access Denied",
     "BadDigest": "The Content-MD5 you specified did not match what we received.",
+    "MetadataTooLarge": "Your metadata headers exceed the maximum allowed metadata size",
     "InternalError": "We encountered an internal error. Please try again.",
     "SlowDown": "Please reduce your request rate.",
     "NotImplemented": "Notifications are those of the template; they cannot be configured here.",
@@ -139,6 +142,8 @@ class S3Endpoint:
             and expected_md5 != _md5(body)
         ):
             return _error(400, "BadDigest")
+        if _metadata_bytes(handler) > _MAX_METADATA_BYTES:
+            return _error(400, "MetadataTooLarge")
         try:
             response = self._moto.call(
                 request.method, handler.path, handler.headers.items(), body, handler.client_address[0]
@@ -211,6 +216,16 @@ def _request_of(handler: _S3Handler) -> S3Request:
         key=unquote(key),
         query=dict(parse_qsl(query, keep_blank_values=True)),
         caller=caller.group(1) if caller else "anonymous",
+    )
+
+
+def _metadata_bytes(handler: _S3Handler) -> int:
+    """Size of the user metadata, names without their prefix."""
+    # The characters of a header are its bytes: it was read as Latin-1, whatever the client meant by it.
+    return sum(
+        len(name) - len(_METADATA_PREFIX) + len(value)
+        for name, value in handler.headers.items()
+        if name.lower().startswith(_METADATA_PREFIX)
     )
 
 

@@ -43,16 +43,19 @@ def command(
     """Preprocess every scan of a folder on this machine.
 
     Of a BIDS dataset all T1w and T2w scans are taken, of any other folder all files that match the pattern (upper or
-    lower case) in it and below. A scan that cannot be processed stops no other one. The exit code is 1 when there was
-    one, or none at all. `process --help` says what the options mean.
+    lower case) in it and below. Results of before, which are files of the output folder with `_desc-` in their names,
+    are left out. A scan that cannot be processed stops no other one. The exit code is 1 when there was one, or none at
+    all. `process --help` says what the options mean.
     """
     from neuro_cli.dataset import find_scans
     from neuro_cli.errors import CliError
-    from neuro_cli.terminal.console import print_json
+    from neuro_cli.terminal.console import print_json, print_warning
 
-    found = find_scans(folder, pattern)
+    found = find_scans(folder, pattern, output=flags["output"])
     if not found.scans:
         raise CliError(f"no scan in `{folder}` matches `{pattern}`", hint=_hint(found))
+    if found.results:
+        print_warning(_results_left_out(found))
     started = perf_counter()
     results = _run(found, flags, jobs, is_shown=not no_progress)
     results.sort(key=lambda result: result.key)
@@ -65,6 +68,7 @@ def command(
                 "output": str(flags["output"]),
                 "total": len(results),
                 "failed": failed,
+                "left_out": found.results,
                 "seconds": round(seconds, 3),
                 "files": [result.to_dict() for result in results],
             }
@@ -108,7 +112,19 @@ def _print(results: Sequence["FileResult"], failed: int, seconds: float, output:
     console.print(f"{counted(len(results), 'scan')} in {of_seconds(seconds)}{failures}: {output}", soft_wrap=True)
 
 
+def _results_left_out(found: "Found") -> str:
+    from neuro_cli.terminal.words import counted
+
+    are = "is" if found.results == 1 else "are"
+    return (
+        f"{counted(found.results, 'file')} of the output folder {are} left out: `_desc-` in its name says that a file "
+        "is a result, not a scan"
+    )
+
+
 def _hint(found: "Found") -> str:
+    if found.results:
+        return _results_left_out(found)
     if found.others:
         return f"{found.others} matching files of this BIDS dataset are no T1w or T2w scans, and are left out"
     return "name another pattern with `--pattern`"

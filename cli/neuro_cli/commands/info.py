@@ -16,7 +16,7 @@ Examples:
   neuro-preprocess info --json scan.nii | jq .header.shape
   neuro-preprocess info --voxel-size-mm 0.5 scan.nii    what it would become, and whether it fits""",
 )
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(exists=True, path_type=Path))
 @setting_option("--voxel-size-mm", "NEURO_VOXEL_SIZE_MM")
 @click.option("--header-only", is_flag=True, help="Leave the voxels unread: quicker, but damage to them goes unseen.")
 @json_option

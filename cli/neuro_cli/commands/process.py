@@ -22,7 +22,7 @@ Examples:
       out/brain.mgz for FreeSurfer, and out/brain.json
   neuro-preprocess process stripped.nii.gz -o out --no-skull-strip --normalization white-matter""",
 )
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(exists=True, path_type=Path))
 @chain_options
 @click.option(
     "-n",

@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from neuro_cli.deployed.replaying import Answer
 
 
+class _Source(click.Path):
+    """A file that is there, an object, or `-`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if str(value).startswith("s3://") else super().convert(value, param, ctx)
+
+
 @click.command(
     "replay",
     epilog="""\b
@@ -21,7 +28,9 @@ Examples:
   neuro-preprocess replay --aws s3://my-derivatives/errors/74c3cbc1baa133bdf383687e.failure.json
   neuro-preprocess replay --force events/s3-put.json    the same upload again, as a new run""",
 )
-@click.argument("events", metavar="EVENT...", nargs=-1, required=True)
+@click.argument(
+    "events", metavar="EVENT...", nargs=-1, required=True, type=_Source(exists=True, dir_okay=False, allow_dash=True)
+)
 @click.option(
     "--function",
     metavar="NAME",

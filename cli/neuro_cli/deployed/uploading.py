@@ -1,5 +1,6 @@
 """Scans to a bucket, with the trace and the baggage that their processing is to continue."""
 
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -16,8 +17,10 @@ from neuro_cli.errors import CliError
 from pipeline import telemetry
 from pipeline.keys import telemetry_key
 
-# S3's limit on user metadata, names and values together.
-_MAX_METADATA_BYTES = 2048
+# S3's limit on user metadata, names and values together, less room for the fields that the functions add to what they
+# pass on: about 200 bytes.
+_S3_METADATA_BYTES = 2048
+_MAX_METADATA_BYTES = 1800
 OnBytes = Callable[[int], None]
 
 
@@ -72,13 +75,16 @@ def upload_scan(
     Raises
     ------
     CliError
-        The bucket refuses it, the file cannot be read, or the metadata is too large.
+        The bucket refuses it, the file is no regular one or cannot be read, or the metadata is too large.
     """
     key = prefix + scan.key
     with telemetry.tracer().start_as_current_span("upload_file", kind=SpanKind.PRODUCER) as span:
         metadata = carried_metadata()
         try:
-            span.set_attributes(telemetry.file_attributes(telemetry_key(key), scan.path.stat().st_size))
+            status = scan.path.stat()
+            if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for whoever writes to it
+                raise CliError(f"`{scan.path}` cannot be uploaded: expected a regular file")
+            span.set_attributes(telemetry.file_attributes(telemetry_key(key), status.st_size))
             with told_as_errors(f"`s3://{bucket}/{key}`"):
                 s3.upload_file(str(scan.path), bucket, key, ExtraArgs={"Metadata": metadata}, Callback=on_bytes)
         except OSError as error:
@@ -93,15 +99,16 @@ def carried_metadata() -> dict[str, str]:
     Raises
     ------
     CliError
-        It is more than S3 takes.
+        It is more than the pipeline can carry to its end.
     """
     metadata: dict[str, str] = {}
     propagate.inject(metadata)
-    size_bytes = sum(len(name) + len(value) for name, value in metadata.items())
+    size_bytes = sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items())
     if size_bytes > _MAX_METADATA_BYTES:
         raise CliError(
             f"expected at most {_MAX_METADATA_BYTES} bytes of trace context and baggage, got {size_bytes}",
-            hint="S3 takes no more user metadata: carry less `--baggage`",
+            hint=f"S3 takes {_S3_METADATA_BYTES} bytes of metadata, and the functions add their own to it: carry less "
+            "`--baggage`",
         )
     return metadata
 

@@ -133,7 +133,7 @@ class Chain:
             load.span.set_attributes({"image.shape": header.shape, "image.dtype": header.dtype.name})
         labels = {"file.format": "nifti", "modality": self._name.contrast}
         instruments.load_duration.record(load.seconds, labels)
-        instruments.load_file_size.record(size_of(path) or 0, labels)
+        instruments.load_file_size.record(size_of(path), labels)
         return header, scan
 
     def _check_fits(self, reader: NiftiReader) -> None:

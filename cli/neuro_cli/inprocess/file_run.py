@@ -4,7 +4,7 @@ import logging
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -16,7 +16,7 @@ from opentelemetry.trace import Link, Span
 from neuro_cli.dataset import LocalScan
 from neuro_cli.inprocess.chain import Chain, OnStep
 from neuro_cli.inprocess.faults import fault_of
-from neuro_cli.inprocess.outputs import Destination, write_file
+from neuro_cli.inprocess.outputs import Destination, OutputError, write_file
 from neuro_cli.inprocess.preprocessed import ChainOptions, Preprocessed
 from neuro_cli.inprocess.results import FileResult
 from neuro_cli.inprocess.scan_file import size_of
@@ -72,7 +72,7 @@ class FileTask:
         _log.info("Processing file %s", shown)
         started = perf_counter()
         try:
-            size_bytes = size_of(scan.path) or 0
+            size_bytes = size_of(scan.path)
             span.set_attributes({"modality": name.contrast, **telemetry.file_attributes(shown, size_bytes)})
             telemetry.instruments().file_size.record(size_bytes, {"modality": name.contrast})
             made = chain.run(scan.path)
@@ -119,6 +119,9 @@ class FileTask:
 
     def _failed(self, scan: LocalScan, chain: Chain, error: Exception, span: Span) -> FileResult:
         fault = fault_of(error)
+        if isinstance(error, OutputError):  # a hint is for the person alone: telemetry does not show it
+            hint = f"the output folder is `{self.destination.folder}`: make it writable, or name another one"
+            fault = replace(fault, hint=hint)
         telemetry.mark_failed(span, error, code=fault.code)
         span.set_attribute("outcome", "failed")
         telemetry.instruments().processing_errors.add(1, {"stage": chain.step, "error_type": fault.code})

@@ -31,22 +31,27 @@ def open_scan(path: Path, limits: Limits = LIMITS) -> Iterator[NiftiReader]:
     InvalidInputError
         The header is refused.
     UnreadableError
-        The system does not give the file, then or while it is being read.
+        It is no regular file, or the system does not give it, then or while it is being read.
     """
+    object_bytes = size_of(path)  # before it is opened: opening a pipe would wait for whoever writes to it
     with _told_without_path(), path.open("rb") as stream:
-        yield NiftiReader(stream, object_bytes=size_of(path), limits=limits, name=path.name)
+        yield NiftiReader(stream, object_bytes=object_bytes, limits=limits, name=path.name)
 
 
-def size_of(path: Path) -> int | None:
-    """Size in bytes; None where that is not known beforehand, as of a pipe.
+def size_of(path: Path) -> int:
+    """Size of a regular file in bytes.
 
     Raises
     ------
     UnreadableError
+        There is no file, or it is a folder, a pipe or a device.
     """
     with _told_without_path():
         status = path.stat()
-    return status.st_size if stat.S_ISREG(status.st_mode) else None
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, a socket or a device"
+        raise UnreadableError(f"the file cannot be read: expected a regular file, got {kind}")
+    return status.st_size
 
 
 @contextmanager

@@ -28,10 +28,9 @@ def _existing_bucket(service):
     service.create_bucket(BucketSpec("theirs", has_eventbridge=True))
 
 
-def seen_by(s3, bucket, key, function):
-    """The event a function saw when it wrote an object."""
-    metadata = s3.head_object(Bucket=bucket, Key=key)["Metadata"]
-    return json.loads(unquote(metadata[f"seen-by-{function}"]))
+def seen(s3, bucket, key):
+    """The event that the function saw which wrote an object."""
+    return json.loads(unquote(s3.head_object(Bucket=bucket, Key=key)["Metadata"]["seen"]))
 
 
 def body(s3, bucket, key):
@@ -54,7 +53,7 @@ def test_upload_goes_through_two_functions(service, s3, watcher, key):
 def test_records_tell_who_wrote_and_which_version(service, s3, watcher):
     s3.put_object(Bucket="local-test-raw", Key="in/who.bin", Body=b"1")
     assert service.drain(20)
-    (first,) = seen_by(s3, "local-test-work", "in/who.bin", "first")["Records"]
+    (first,) = seen(s3, "local-test-work", "in/who.bin")["Records"]
     assert first["userIdentity"]["principalId"] == "AWS:local-user"
     assert "versionId" not in first["s3"]["object"]
     (second,) = watcher.all(ObjectCreated, bucket="local-test-work")
@@ -91,7 +90,7 @@ def test_eventbridge_event_of_an_existing_bucket_invokes_by_its_rule(service, s3
     s3.put_object(Bucket="theirs", Key="some/scan é.bin", Body=b"data")
     assert service.drain(20)
     assert [event.function for event in watcher.all(InvocationEnded)] == ["second"]
-    event = seen_by(s3, "local-test-result", "some/scan é.bin", "second")
+    event = seen(s3, "local-test-result", "some/scan é.bin")
     assert event["detail-type"] == "Object Created"
     assert event["detail"]["object"]["key"] == "some/scan é.bin"
     assert event["detail"]["object"]["size"] == 4

@@ -252,6 +252,39 @@ def _md5(body):
     return base64.b64encode(hashlib.md5(body).digest()).decode()
 
 
+# One byte more than S3 takes, names and values together; a value alone would fit.
+TOO_MUCH_METADATA = {"a": "x" * 1000, "bc": "y" * 1046}
+
+
+def test_plain_moto_takes_more_metadata_than_s3_does(plain_moto):
+    client, _ = plain_moto
+    client.put_object(Bucket="plain", Key="k", Body=b"x", Metadata=TOO_MUCH_METADATA)
+    assert client.head_object(Bucket="plain", Key="k")["Metadata"] == TOO_MUCH_METADATA
+
+
+def test_too_much_metadata_is_refused_and_as_much_as_s3_takes_is_not(endpoint, client):
+    for write in (client.put_object, client.create_multipart_upload):
+        with pytest.raises(ClientError) as refused:
+            write(Bucket="ours", Key="k", Metadata=TOO_MUCH_METADATA)
+        assert _code(refused) == "MetadataTooLarge"
+        assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    assert endpoint[1] == []
+    just_enough = TOO_MUCH_METADATA | {"a": "x" * 999}
+    client.put_object(Bucket="ours", Key="k", Body=b"x", Metadata=just_enough)
+    assert client.head_object(Bucket="ours", Key="k")["Metadata"] == just_enough
+
+
+def test_metadata_is_measured_in_bytes(endpoint):
+    host = endpoint[0].url.removeprefix("http://")
+    statuses = []
+    for letters in (1023, 1024):  # of two bytes each, and one byte of the name
+        connection = http.client.HTTPConnection(host, timeout=5)
+        connection.request("PUT", "/ours/k", body=b"x", headers={"x-amz-meta-n": ("é" * letters).encode()})
+        statuses.append(connection.getresponse().status)
+        connection.close()
+    assert statuses == [200, 400]
+
+
 def write_at_once(client, bucket):
     """Lets several clients write an object that must not be there yet: what each was told."""
     told = []

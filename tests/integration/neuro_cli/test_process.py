@@ -132,6 +132,18 @@ def test_batch_goes_on_after_a_broken_scan(run, dataset, tmp_path, jobs, process
     assert (tmp_path / same).read_bytes() == (out / same).read_bytes()
 
 
+def test_batch_into_its_own_folder_does_not_take_its_results_for_scans(run, head, tmp_path):
+    (tmp_path / "sub-01_T1w.nii.gz").write_bytes(head)
+    words = ("batch", tmp_path, "-o", tmp_path, "-f", "nifti", "--no-skull-strip", "--no-bias-correction", "--json")
+    once, again = run(*words), run(*words)
+    for answer, left_out in ((once, 0), (again, 1)):
+        assert answer.exit_code == 0
+        assert [file["key"] for file in answer.json["files"]] == ["sub-01_T1w.nii.gz"]
+        assert answer.json["left_out"] == left_out
+    assert "warning" not in once.err
+    assert "1 file of the output folder is left out: `_desc-` in its name" in " ".join(again.err.split())
+
+
 def test_batch_prints_a_table(run, dataset, tmp_path):
     answer = run("batch", dataset, "-o", tmp_path, "--no-bias-correction", "--no-progress")
     header, good, broken, total = answer.out.splitlines()

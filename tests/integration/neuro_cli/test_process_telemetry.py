@@ -104,16 +104,20 @@ def test_step_left_out_has_no_span(batch):
     assert "bias_correction" not in names
 
 
-@pytest.mark.parametrize("fault", ["broken", "missing", "folder", "unwritable"])
+@pytest.mark.parametrize("fault", ["broken", "gone", "folder", "unwritable"])
 def test_path_that_may_be_a_name_is_nowhere_in_telemetry(observed, head, tmp_path, fault):
     folder = tmp_path / "Jane Doe"
     folder.mkdir()
     path = folder / "Jane Doe.nii.gz"
     if fault == "folder":
         path.mkdir()
-    elif fault != "missing":
+    elif fault == "gone":
+        path.symlink_to("Jane Doe's scan")
+    else:
         path.write_bytes(b"no scan" if fault == "broken" else head)
     (folder / "out").touch()
-    seen = observed("process", path, "-o", folder / "out/x", "--no-skull-strip", "--no-bias-correction")
+    # `batch` meets a file that is gone where `process` would refuse its path at once.
+    words = ("batch", folder) if fault == "gone" else ("process", path)
+    seen = observed(*words, "-o", folder / "out/x", "--no-skull-strip", "--no-bias-correction")
     assert seen["exit_code"] == 1
     assert "Jane" not in str(seen["spans"]) + str(seen["points"])

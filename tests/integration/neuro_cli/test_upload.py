@@ -7,6 +7,7 @@ from lambda_local.s3_faults import SLOW_DOWN
 from neuro_cli.deployed.target import find_target
 from neuro_cli.deployed.uploading import Uploaded
 from neuro_cli.deployed.waiting import wait_for_ends
+from pipeline.keys import output_key
 
 KEY = "sub-01/anat/sub-01_T1w.nii.gz"
 RAW, WORK, DERIVATIVES = "imaging-raw", "imaging-work", "imaging-derivatives"
@@ -75,10 +76,20 @@ def test_span_of_the_upload_is_what_the_processing_continues(observed, cloud, da
 def test_too_much_baggage_is_refused_before_it_is_sent(run, cloud, tmp_path):
     path = tmp_path / "never.nii"
     path.write_bytes(b"x")
-    answer = run("upload", path, "--baggage", f"note={'x' * 2100}", *cloud.options)
+    answer = run("upload", path, "--baggage", f"note={'x' * 1800}", *cloud.options)
     assert answer.exit_code == 1
-    assert "expected at most 2048 bytes" in answer.err
+    assert "expected at most 1800 bytes" in answer.err
+    assert "2048 bytes of metadata, and the functions add their own" in answer.err
     assert "never.nii" not in cloud.listed(RAW)
+
+
+def test_as_much_baggage_as_is_taken_goes_all_the_way(run, cloud, dataset):
+    entries = [f"note{number}={'x' * 205}" for number in range(8)]  # 1702 bytes, and the trace's
+    options = [word for entry in entries for word in ("--baggage", entry)]
+    assert run("upload", dataset / KEY, *options, *cloud.options).exit_code == 0
+    run_id = cloud.process(KEY, last="normalize")
+    carried = cloud.client.head_object(Bucket=WORK, Key=output_key("normalize", run_id))["Metadata"]
+    assert sorted(carried["baggage"].split(",")) == entries
 
 
 def test_large_file_goes_in_parts(run, cloud, tmp_path):

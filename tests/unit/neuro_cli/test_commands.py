@@ -1,5 +1,8 @@
 """What the command line refuses before any work begins."""
 
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -28,11 +31,52 @@ def test_process_needs_an_output_folder(run, scan_file):
     assert "--output" in answer.err
 
 
-def test_process_of_a_missing_file_fails(run, tmp_path):
-    answer = run("process", tmp_path / "none.nii", "-o", tmp_path / "out")
-    assert answer.exit_code == 1
-    assert "no such file or directory (UNREADABLE)" in answer.err
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["info", "NONE"],
+        ["process", "NONE", "-o", "out"],
+        ["batch", "NONE", "-o", "out"],
+        ["upload", "NONE"],
+        ["replay", "NONE"],
+    ],
+)
+def test_missing_path_is_a_usage_error(run, tmp_path, words):
+    answer = run(*[tmp_path / "none" if word == "NONE" else word for word in words])
+    assert answer.exit_code == 2
+    assert "none' does not exist" in " ".join(answer.err.split())
     assert answer.out == ""
+
+
+@pytest.fixture
+def pipe(tmp_path):
+    """A pipe that nobody writes to: whoever opens it waits for ever."""
+    path = tmp_path / "sub-01_T1w.nii.gz"
+    os.mkfifo(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["info", "PIPE"],
+        ["process", "PIPE", "-o", "out"],
+        ["upload", "PIPE", "--endpoint-url", "http://127.0.0.1:1"],
+    ],
+)
+def test_pipe_is_refused_and_not_waited_for(pipe, words):
+    command = [sys.executable, "-m", "neuro_cli", *(str(pipe) if word == "PIPE" else word for word in words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, cwd=pipe.parent, check=False)
+    assert done.returncode == 1
+    assert "expected a regular file" in done.stderr
+
+
+@pytest.mark.parametrize("event", ["-", "s3://bucket/key.json"])
+def test_event_that_is_no_path_need_not_exist(run, event, monkeypatch):
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    answer = run("replay", event)
+    assert answer.exit_code == 1
+    assert "no local service is up" in answer.err
 
 
 def test_process_of_a_broken_file_as_json(run, tmp_path):
@@ -70,6 +114,14 @@ def test_batch_tells_why_a_dataset_s_other_files_are_left_out(run, dataset, tmp_
     answer = run("batch", dataset, "-o", tmp_path / "out", "-p", "*_bold.nii.gz")
     assert answer.exit_code == 1
     assert "1 matching files of this BIDS dataset are no T1w or T2w scans" in answer.err
+
+
+def test_batch_of_a_folder_with_nothing_but_its_own_results_says_so(run, tmp_path):
+    for desc in ("brain", "preproc"):
+        (tmp_path / f"sub-01_desc-{desc}_T1w.nii.gz").touch()
+    answer = run("batch", tmp_path, "-o", tmp_path)
+    assert answer.exit_code == 1
+    assert "hint: 2 files of the output folder are left out: `_desc-` in its name" in answer.err
 
 
 def test_batch_of_broken_files_only(run, tmp_path):
@@ -112,10 +164,6 @@ def test_without_service_and_aws_one_line_says_what_to_do(run, scan_file, words,
     assert "neuro-preprocess local up" in answer.err
 
 
-def test_upload_of_a_missing_file_is_a_usage_error(run, tmp_path):
-    assert run("upload", tmp_path / "none").exit_code == 2
-
-
 @pytest.mark.parametrize("pair", ["premium", "=premium", " =x"])
 def test_baggage_is_a_pair(run, scan_file, pair):
     answer = run("upload", scan_file, "--baggage", pair)
@@ -134,3 +182,4 @@ def test_process_tells_that_it_cannot_write(run, scan_file):
     closed = "/proc/self/closed"  # where not even root may
     answer = run("process", scan_file, "-o", closed, "--no-skull-strip", "--no-bias-correction")
     assert "(UNWRITABLE)" in answer.err
+    assert f"the output folder is `{closed}`" in answer.err

@@ -1,4 +1,3 @@
-
 import pytest
 
 from neuro_cli.dataset import find_scans, gather_scans, local_scan
@@ -66,6 +65,32 @@ def test_find_scans_tells_which_folder_cannot_be_read(tmp_path):
 def test_find_scans_tells_of_a_folder_that_is_gone(tmp_path):
     with pytest.raises(CliError, match=r"gone` cannot be read: no such file"):
         find_scans(tmp_path / "gone")
+
+
+def test_find_scans_leaves_out_what_was_written_into_the_folder_and_counts_it(tmp_path):
+    for name in ("sub-01_T1w.nii", "sub-01_desc-brain_T1w.nii.gz", "out/sub-01/anat/sub-01_desc-brain_mask.nii.gz"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    into_itself = find_scans(tmp_path, output=tmp_path)
+    assert (keys(into_itself), into_itself.results) == (["sub-01_T1w.nii"], 2)
+    into_a_part = find_scans(tmp_path, output=tmp_path / "out")
+    assert keys(into_a_part) == ["sub-01_T1w.nii", "sub-01_desc-brain_T1w.nii.gz"]
+    assert into_a_part.results == 1
+
+
+def test_find_scans_knows_its_output_by_another_way(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/x_desc-brain_T1w.nii").touch()
+    (tmp_path / "link").symlink_to("in")
+    assert find_scans(tmp_path / "in", output=tmp_path / "link").results == 1
+
+
+def test_find_scans_leaves_nothing_out_that_lies_elsewhere(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/x_desc-mine_T1w.nii").touch()
+    found = find_scans(tmp_path / "in", output=tmp_path / "out")
+    assert (keys(found), found.results) == (["x_desc-mine_T1w.nii"], 0)
+    assert len(find_scans(tmp_path / "in").scans) == 1
 
 
 def test_gather_scans_takes_a_named_file_whatever_it_is_and_each_file_once(dataset, tmp_path):

@@ -71,7 +71,7 @@ def test_main_is_the_entry_point():
 
 @pytest.mark.parametrize("is_verbose", [True, False])
 def test_steps_are_logged_on_stderr_where_that_is_asked_for(tmp_path, is_verbose):
-    words = ["process", str(tmp_path / "none.nii"), "-o", str(tmp_path), "--json"]
+    words = ["process", str(tmp_path), "-o", str(tmp_path), "--json"]
     command = [sys.executable, "-m", "neuro_cli", *(["-v"] if is_verbose else []), *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert json.loads(done.stdout)["error"]["code"] == "UNREADABLE"

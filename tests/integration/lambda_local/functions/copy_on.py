@@ -16,7 +16,7 @@ def handler(event, context):
             Bucket=os.environ["TARGET_BUCKET"],
             Key=source["key"],
             Body=answer["Body"].read(),
-            Metadata=answer["Metadata"] | {f"seen-by-{context.function_name}": quote(json.dumps(event))[:1500]},
+            Metadata=answer["Metadata"] | {"seen": quote(json.dumps(event))[:1500]},
         )
 
 
