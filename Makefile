@@ -110,7 +110,7 @@ test-collector: ## vet and test the Collector extension (needs Go)
 	PATH=$(dir $(GO)):$$PATH $(MAKE) -s -C collector vet test
 
 .PHONY: test-runtime
-test-runtime: $(VENV)/.installed $(SAM_VENV)/.installed ## the extension under AWS's own emulator (needs Go and bubblewrap)
+test-runtime: $(VENV)/.installed $(SAM_VENV)/.installed ## the extension under AWS's own emulator (needs Go and bubblewrap; not in a checkout below /tmp)
 	PATH=$(dir $(GO)):$$PATH $(BIN)/pytest tests/runtime
 
 .PHONY: demo
