@@ -17,8 +17,7 @@ from pipeline.events import Event, FailedInvocation, S3Object, decode_failure, d
 from pipeline.keys import StageName
 from pipeline.logs import begin_invocation
 from pipeline.propagation import carried_context
-from pipeline.run import JSON_TYPE, run_id_of
-from pipeline.scan import ScanRecord
+from pipeline.run import JSON_TYPE, record_before, run_id_of
 from pipeline.storage import RUN_FIELD, Item, Stored, storage
 
 
@@ -91,13 +90,10 @@ def _stage_of(source: S3Object) -> StageName:
     ConfigError
         No stage is: the trigger is wrong.
     """
-    parsed = keys.parse_work_key(source.key) if source.bucket == settings().work_bucket else None
-    if parsed is None:
-        return keys.STAGES[0]
-    following = keys.next_stage(parsed[0])
-    if following is None:
+    stage = keys.stage_for(source, settings().work_bucket)
+    if stage is None:
         raise ConfigError(f"no stage comes after what wrote `{source.key}`")
-    return following
+    return stage
 
 
 def _is_ended(stage: StageName, run: str) -> bool:
@@ -111,11 +107,8 @@ def _is_ended(stage: StageName, run: str) -> bool:
 def _contrast(stage: StageName, run: str, source: S3Object) -> Contrast:
     if stage == keys.STAGES[0]:
         return BidsName.parse(source.key).contrast
-    before = keys.STAGES[keys.STAGES.index(stage) - 1]
     try:
-        return ScanRecord.from_json(
-            storage().open(settings().work_bucket, keys.record_key(before, run)).read()
-        ).contrast
+        return record_before(stage, run).contrast
     except PipelineError:  # counting it under the commoner contrast beats not counting it
         return "T1w"
 

@@ -58,9 +58,10 @@ def run_order(source: S3Object) -> str:
     return f"{sequencer:0<32}+{source.replay}+{run_id(source)}"
 
 
-def next_stage(stage: StageName) -> StageName | None:
-    """The stage that another one's output triggers, or None after the last."""
-    following = STAGES.index(stage) + 1
+def stage_for(source: S3Object, work_bucket: str) -> StageName | None:
+    """The stage that processes an object: the one after the stage that wrote it, the first for an upload, else None."""
+    parsed = parse_work_key(source.key) if source.bucket == work_bucket else None
+    following = 0 if parsed is None else STAGES.index(parsed[0]) + 1
     return STAGES[following] if following < len(STAGES) else None
 
 

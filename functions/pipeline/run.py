@@ -79,10 +79,7 @@ class Run:
         """What the stages before found; a stage adds its own facts."""
         if self.stage == keys.STAGES[0]:
             return ScanRecord.begin(self.source)
-        before = keys.STAGES[keys.STAGES.index(self.stage) - 1]
-        return ScanRecord.from_json(
-            self.storage.open(self.settings.work_bucket, keys.record_key(before, self.id)).read()
-        )
+        return record_before(self.stage, self.id)
 
     @property
     def labels(self) -> dict[str, str]:
@@ -153,12 +150,13 @@ class Run:
         """Write the record, then the output volume, which triggers the next stage."""
         content = encode_nifti(image)
         telemetry.instruments().compression_ratio.record(image.data.nbytes / len(content), self.labels)
-        self._store_record()
+        self.store_record()
         self._store_work(keys.output_key(self.stage, self.id), content, NIFTI_TYPE)
 
     def store_record(self) -> Stored:
-        """Write the record as the stage's only output in the work bucket."""
-        return self._store_record()
+        """Write the record; of a stage that writes nothing else to the work bucket it is the output."""
+        self.scan.seconds[self.stage] = round(perf_counter() - self._started, 3)
+        return self._store_work(keys.record_key(self.stage, self.id), self.scan.to_json(), JSON_TYPE)
 
     def store_derivative(self, path: str, content: bytes, content_type: str) -> None:
         """Write a derivative unless a newer run has; the record then says `is_superseded`."""
@@ -173,13 +171,15 @@ class Run:
     @property
     def _content(self) -> Opened:
         if self._opened is None:
-            raise MissingObjectError(f"`{self.source.key}` could not be opened")
+            raise MissingObjectError(f"`{keys.telemetry_key(self.source.key)}` could not be opened")
         return self._opened
 
     def _load(self, opened: Opened) -> Image:
         labels = {"file.format": "nifti", "modality": self.scan.contrast}
         started = perf_counter()
-        reader = NiftiReader(opened.stream, object_bytes=opened.size_bytes)
+        # what we wrote ourselves may be as large as a volume: noise does not get smaller
+        limits = Limits(self.settings.max_volume_bytes, self.settings.max_volume_bytes)
+        reader = NiftiReader(opened.stream, object_bytes=opened.size_bytes, limits=limits)
         header = reader.header
         plan = plan_conform(header.shape, header.affine, voxel_size_mm=self.settings.voxel_size_mm)
         self.check_fits(plan)
@@ -187,10 +187,6 @@ class Run:
         telemetry.instruments().load_duration.record(perf_counter() - started, labels)
         telemetry.instruments().load_file_size.record(opened.size_bytes, labels)
         return image
-
-    def _store_record(self) -> Stored:
-        self.scan.seconds[self.stage] = round(perf_counter() - self._started, 3)
-        return self._store_work(keys.record_key(self.stage, self.id), self.scan.to_json(), JSON_TYPE)
 
     def _store_work(self, key: str, content: bytes, content_type: str) -> Stored:
         stored = self.storage.create(self.settings.work_bucket, key, Item(content, content_type, self._metadata()))
@@ -202,6 +198,18 @@ class Run:
         metadata = {RUN_FIELD: self.id}
         inject_context(metadata, reserved_bytes=len(ORDER_FIELD) + len(self.scan.order))
         return metadata
+
+
+def record_before(stage: StageName, run: str) -> ScanRecord:
+    """The record of a run as the stage before left it.
+
+    Raises
+    ------
+    PipelineError
+        It is not there, cannot be had, or is damaged.
+    """
+    before = keys.STAGES[keys.STAGES.index(stage) - 1]
+    return ScanRecord.from_json(storage().open(settings().work_bucket, keys.record_key(before, run)).read())
 
 
 def run_id_of(stage: StageName, source: S3Object) -> str:

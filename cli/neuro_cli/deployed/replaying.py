@@ -152,13 +152,10 @@ def _objects(event: dict[str, Any]) -> tuple[S3Object, ...]:
 
 
 def _stage_for(source: S3Object, target: Target) -> StageName:
-    """The stage that processes an object: the one after the stage that wrote it, or the first."""
-    parsed = keys.parse_work_key(source.key) if source.bucket == target.work_bucket else None
-    if parsed is None:
-        return STAGES[0]
-    if parsed[0] == STAGES[-1]:
+    stage = keys.stage_for(source, target.work_bucket)
+    if stage is None:
         raise CliError(f"`{source.key}` is what the last stage wrote: no function is invoked with it")
-    return STAGES[STAGES.index(parsed[0]) + 1]
+    return stage
 
 
 def _function_for(event: dict[str, Any], stages: set[StageName]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from opentelemetry import baggage, propagate
 from opentelemetry import context as otel_context
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanKind, StatusCode
 
 from neuro_cli.dataset import LocalScan
 from neuro_cli.deployed.aws import told_as_errors
@@ -78,7 +78,10 @@ def upload_scan(
         The bucket refuses it, the file is no regular one or cannot be read, or the metadata is too large.
     """
     key = prefix + scan.key
-    with telemetry.tracer().start_as_current_span("upload_file", kind=SpanKind.PRODUCER) as span:
+    # the text of an error names a path or a key, which may be a patient's name: the span says only that there was one
+    with telemetry.tracer().start_as_current_span(
+        "upload_file", kind=SpanKind.PRODUCER, record_exception=False, set_status_on_exception=False
+    ) as span:
         metadata = carried_metadata()
         try:
             status = scan.path.stat()
@@ -87,7 +90,11 @@ def upload_scan(
             span.set_attributes(telemetry.file_attributes(telemetry_key(key), status.st_size))
             with told_as_errors(f"`s3://{bucket}/{key}`"):
                 s3.upload_file(str(scan.path), bucket, key, ExtraArgs={"Metadata": metadata}, Callback=on_bytes)
+        except CliError:
+            span.set_status(StatusCode.ERROR)
+            raise
         except OSError as error:
+            span.set_status(StatusCode.ERROR)
             why = (error.strerror or str(error)).lower()
             raise CliError(f"`{scan.path}` cannot be read: {why}") from error
     return Uploaded(str(scan.path), bucket, key, _version_id(s3, bucket, key))

@@ -163,3 +163,11 @@ def test_waiting_bears_a_moment_without_an_answer(run, cloud, dataset):
     fault = cloud.faults.add(SLOW_DOWN, where=lambda request: request.method == "GET", times=3)
     (status,) = wait_for_ends(target, [uploaded], 60, _quiet(), pause=lambda _: _process_next(cloud, [KEY]))
     assert (status.outcome, fault.hits) == ("done", 3)
+
+
+def test_span_of_an_upload_that_fails_says_so_without_a_name(observed, cloud, tmp_path):
+    (tmp_path / "jane-doe.nii").symlink_to("/dev/null")  # no regular file
+    seen = observed("upload", tmp_path / "jane-doe.nii", *cloud.options)
+    (span,) = [span for span in seen["spans"] if span["name"] == "upload_file"]
+    assert span["status"] == "ERROR"
+    assert "jane" not in str(seen["spans"])

@@ -97,8 +97,11 @@ def test_run_order_tells_runs_of_equal_age_apart(upload):
     assert keys.run_order(upload) != keys.run_order(other)
 
 
-def test_next_stage_follows_the_chain():
-    assert [keys.next_stage(stage) for stage in keys.STAGES] == [*keys.STAGES[1:], None]
+def test_stage_for_follows_the_chain(upload):
+    written = [replace(upload, bucket="work", key=keys.output_key(stage, "0" * 24)) for stage in keys.STAGES]
+
+    assert keys.stage_for(upload, "work") == keys.STAGES[0]
+    assert [keys.stage_for(source, "work") for source in written] == [*keys.STAGES[1:], None]
 
 
 def test_keys_that_are_no_unicode_text_have_ids_too(upload):
