@@ -7,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SAM_VENV := .venv-sam
 BIDS_VENV := .venv-bids
+WITH_GO := PYTHON=$(PYTHON) scripts/with_go.sh
 PIP_INSTALL = pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary=:all:
 
 .PHONY: help
@@ -42,19 +43,28 @@ $(BIDS_VENV)/.installed: requirements/bids.txt
 
 HOST_PY = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 HOST_ARCH = $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
-LAYER_SOURCES = $(shell find layers -name '*.py' -o -name 'requirements.txt' -o -name Makefile)
+LAYERS = TelemetryLayer ScienceLayer RuntimeLayer
+LAYER_SOURCES = $(shell find layers -name '*.py' -o -name 'requirements.txt' -o -name Makefile) layers/telemetry/otel-instrument
+COLLECTOR_SOURCES = $(shell find collector -name '*.go' -not -name '*_test.go') collector/go.mod collector/go.sum collector/Makefile
 
 .PHONY: layers
-layers: .build/layers/.built .build/lambda-runtime/.built ## build the layers for the local Lambda service
+layers: .build/layers/.built extension .build/lambda-runtime/.built ## build the layers for the local Lambda service
 
 .build/layers/.built: $(VENV)/.installed $(LAYER_SOURCES)
 	@echo "building the layers (Python $(HOST_PY), $(HOST_ARCH))"
-	@rm -rf .build/layers
-	@for layer in ScienceLayer RuntimeLayer; do \
+	@for layer in $(LAYERS); do \
+	  rm -rf .build/layers/$$layer && \
 	  $(MAKE) -s -C layers build-$$layer ARTIFACTS_DIR=$(CURDIR)/.build/layers/$$layer \
 	    PY=$(HOST_PY) ARCH=$(HOST_ARCH) PYTHON=$(CURDIR)/$(BIN)/python || exit 1; \
 	done
 	@touch $@
+
+.PHONY: extension
+extension: .build/layers/CollectorLayer/extensions/collector ## build the Collector extension, the fourth layer (installs Go if it must)
+
+.build/layers/CollectorLayer/extensions/collector: $(COLLECTOR_SOURCES)
+	@echo "building the Collector extension: minutes the first time"
+	@$(WITH_GO) $(MAKE) -s -C collector build-CollectorLayer ARTIFACTS_DIR=$(CURDIR)/.build/layers/CollectorLayer ARCH=$(HOST_ARCH)
 
 .build/lambda-runtime/.built: $(VENV)/.installed requirements/lambda-runtime.txt
 	@rm -rf .build/lambda-runtime
@@ -69,8 +79,8 @@ SAM = SAM_CLI_TELEMETRY=0 AWS_EC2_METADATA_DISABLED=true $(SAM_VENV)/bin/sam
 
 .PHONY: build
 build: $(SAM_VENV)/.installed ## build with SAM for deployment (ARCH=x86_64|arm64 PY=3.11|3.12|3.13)
-	@PY=$(PY) ARCH=$(ARCH) PYTHON=$(CURDIR)/$(SAM_VENV)/bin/python \
-	  $(SAM) build --parameter-overrides Architecture=$(ARCH) PythonVersion=python$(PY)
+	@PY=$(PY) ARCH=$(ARCH) PYTHON=$(CURDIR)/$(SAM_VENV)/bin/python SAM_CLI_TELEMETRY=0 AWS_EC2_METADATA_DISABLED=true \
+	  scripts/with_go.sh $(SAM_VENV)/bin/sam build --parameter-overrides Architecture=$(ARCH) PythonVersion=python$(PY)
 	@python$(PY) -c '' 2>/dev/null || \
 	  echo "note: without a python$(PY) on PATH the layers have no byte code, and cold starts take a second longer"
 
@@ -98,20 +108,13 @@ test: $(VENV)/.installed $(BIDS_VENV)/.installed layers ## set up what is needed
 test-docker: $(VENV)/.installed $(SAM_VENV)/.installed layers ## the tests that need a Docker engine: `sam local invoke`
 	$(BIN)/pytest tests/docker
 
-GO ?= $(or $(shell command -v go),/usr/local/go/bin/go)
-
-.PHONY: extension
-extension: ## build the Collector extension for this machine (needs Go)
-	@echo "building the Collector extension: minutes the first time"
-	@PATH=$(dir $(GO)):$$PATH $(MAKE) -s -C collector build
-
 .PHONY: test-collector
-test-collector: ## vet and test the Collector extension (needs Go)
-	PATH=$(dir $(GO)):$$PATH $(MAKE) -s -C collector vet test
+test-collector: ## vet and test the Collector extension, and look for races in it
+	@$(WITH_GO) $(MAKE) -s -C collector vet test race
 
 .PHONY: test-runtime
-test-runtime: $(VENV)/.installed $(SAM_VENV)/.installed ## the extension under AWS's own emulator (needs Go and bubblewrap; not in a checkout below /tmp)
-	PATH=$(dir $(GO)):$$PATH $(BIN)/pytest tests/runtime
+test-runtime: $(VENV)/.installed $(SAM_VENV)/.installed layers ## the extension in its life: AWS's own emulator (needs bubblewrap), kills, outages, freezes
+	@$(WITH_GO) $(BIN)/pytest tests/runtime
 
 .PHONY: demo
 demo: $(VENV)/.installed layers ## upload scans to a local S3, watch them being processed, see the report (SCAN=path for your own)
@@ -124,11 +127,11 @@ bench: $(VENV)/.installed ## CPU and memory of every stage, against a fixed job 
 .PHONY: lock
 lock: ## compile every requirements.in to its hashed requirements.txt (needs uv on PATH)
 	@for file in layers/science/requirements layers/runtime/requirements layers/telemetry/requirements \
-	    requirements/lambda-runtime requirements/dev requirements/sam requirements/bids; do \
+	    requirements/lambda-runtime requirements/dev requirements/sam requirements/bids requirements/go; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-emit-find-links --custom-compile-command "make lock" $$file.in -o $$file.txt || exit 1; \
 	done
 
 .PHONY: clean
 clean: ## remove everything that was built or installed here
-	rm -rf .build .aws-sam $(VENV) $(SAM_VENV) $(BIDS_VENV) out
+	rm -rf .build .aws-sam $(VENV) $(SAM_VENV) $(BIDS_VENV) .venv-go collector/build out

@@ -6,6 +6,7 @@ Needs nothing but Python and pip; the target may be another architecture and ano
 """
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
@@ -15,8 +16,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 
-# In this order: a package that an earlier layer brings is left out of the later ones.
-LAYERS = ("science", "runtime")
+# In this order: a package that an earlier layer brings is left out of the later ones. Telemetry is first, since it must
+# be whole where it is the only layer.
+LAYERS = ("telemetry", "science", "runtime")
 
 # glibc of the Lambda runtime: Amazon Linux 2 for Python 3.11, Amazon Linux 2023 from 3.12 on.
 GLIBC_MINOR = {"3.11": 26, "3.12": 34, "3.13": 34}
@@ -49,8 +51,10 @@ def main() -> None:
     install(requirements(args.layer, args.python), packages, args.python, MACHINES[args.arch])
     for own in sorted(path.parent for path in (HERE / args.layer).glob("*/__init__.py")):
         shutil.copytree(own, packages / own.name)
+    for script in (path for path in (HERE / args.layer).iterdir() if path.is_file() and os.access(path, os.X_OK)):
+        shutil.copy(script, args.into)
     prune(packages, args.python)
-    compile_all(packages, args.python)
+    finish(packages, args.python, bundler=HERE / args.layer / "make_bundle.py")
 
 
 def requirements(layer: str, python: str) -> str:
@@ -107,8 +111,11 @@ def prune(packages: Path, python: str) -> None:
         (packages / name).write_bytes(content)
 
 
-def compile_all(packages: Path, python: str) -> None:
-    """Byte code that Python takes as it is: `/opt` is read-only, and the times of its files mean nothing."""
+def finish(packages: Path, python: str, *, bundler: Path) -> None:
+    """Byte code that Python takes as it is: `/opt` is read-only, and the times of its files mean nothing.
+
+    A layer that has a `bundler` gets what that makes of the byte code, too.
+    """
     interpreter = find_interpreter(python)
     if interpreter is None:
         print(
@@ -116,8 +123,10 @@ def compile_all(packages: Path, python: str) -> None:
             file=sys.stderr,
         )
         return
-    command = [interpreter, "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash"]
-    subprocess.run([*command, "-s", str(packages), "-p", "/opt/python", str(packages)], check=True)
+    compiling = [interpreter, "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash"]
+    subprocess.run([*compiling, "-s", str(packages), "-p", "/opt/python", str(packages)], check=True)
+    if bundler.exists():
+        subprocess.run([interpreter, str(bundler), str(packages), "/opt/python"], check=True, stdout=subprocess.DEVNULL)
 
 
 def find_interpreter(python: str) -> str | None:

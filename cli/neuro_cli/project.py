@@ -7,7 +7,7 @@ from pathlib import Path
 from neuro_cli.errors import CliError
 
 _TEMPLATE = "template.yaml"
-_LAYERS = ("ScienceLayer", "RuntimeLayer")
+_LAYERS = ("TelemetryLayer", "ScienceLayer", "RuntimeLayer", "CollectorLayer")
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,14 @@ from aws_lambda_powertools import Logger
 from opentelemetry.trace import Link, Span, SpanKind
 
 from neuro_preprocess.bids import is_companion
-from pipeline import keys, telemetry
+from pipeline import arrival, keys, telemetry
 from pipeline.errors import InputFault, InvalidInputError, MissingObjectError, PipelineError
 from pipeline.events import Event, S3Object, decode_objects
 from pipeline.keys import StageName
 from pipeline.logs import begin_invocation
 from pipeline.propagation import carried_context
 from pipeline.run import JSON_TYPE, Outcome, Run
-from pipeline.storage import RUN_FIELD, Item, Opened, Stored, storage
+from pipeline.storage import RUN_FIELD, Item, Stored
 
 Process = Callable[[Run], None]
 Handler = Callable[[Event, Any], dict[str, Any]]
@@ -55,7 +55,7 @@ def _process_object(stage: StageName, process: Process, source: S3Object, log: L
         log.info("Ignoring companion file", file_path=shown, outcome=Outcome.IGNORED)
         return {"file_path": shown, "outcome": Outcome.IGNORED}
 
-    opened, fault = _open(source)
+    opened, fault = arrival.take(source)
     metadata = opened.metadata if opened else {}
     with carried_context(metadata) as links, _file_span(stage, links) as span:
         run = Run(stage, source, opened, span)
@@ -74,14 +74,6 @@ def _process_object(stage: StageName, process: Process, source: S3Object, log: L
             log.info("Completed", outcome=outcome, duration_seconds=seconds)
             log.remove_keys(["file_path", "run_id"])
     return {"run_id": run.id, "file_path": shown, "outcome": outcome}
-
-
-def _open(source: S3Object) -> tuple[Opened | None, PipelineError | None]:
-    """The object, or why not: its metadata names the parent of the span that either is to be told in."""
-    try:
-        return storage().open(source.bucket, source.key, source.version_id), None
-    except PipelineError as error:
-        return None, error
 
 
 def _fate(run: Run, process: Process, fault: PipelineError | None, log: Logger) -> Outcome:

@@ -19,7 +19,7 @@ from neuro_preprocess.phantom import head_phantom
 
 ROOT = Path(__file__).parent.parent.parent
 RAW, WORK, DERIVATIVES = "neuro-preprocess-raw", "neuro-preprocess-work", "neuro-preprocess-derivatives"
-LAYERS = ("ScienceLayer", "RuntimeLayer")
+LAYERS = ("TelemetryLayer", "ScienceLayer", "RuntimeLayer", "CollectorLayer")
 PATIENCE_S = 240
 
 

@@ -1,5 +1,7 @@
 """The layers as built: for this machine complete by themselves, for any other target of the right kind, and small."""
 
+import marshal
+import os
 import re
 import struct
 import subprocess
@@ -10,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 BUILT = ROOT / ".build/layers"
+LAYERS = ("TelemetryLayer", "ScienceLayer", "RuntimeLayer")
 TARGETS = [("3.13", "arm64"), ("3.13", "x86_64"), ("3.12", "arm64"), ("3.11", "x86_64")]
 ELF_MACHINES = {"x86_64": 62, "arm64": 183}
 LAMBDA_GLIBC = {"3.11": 26, "3.12": 34, "3.13": 34}
@@ -30,19 +33,17 @@ def build(layer: str, python: str, arch: str, into: Path) -> Path:
 def target(request, tmp_path_factory):
     python, arch = request.param
     folder = tmp_path_factory.mktemp("layers")
-    science = build("ScienceLayer", python, arch, folder / "science")
-    runtime = build("RuntimeLayer", python, arch, folder / "runtime")
-    return python, arch, science, runtime
+    return python, arch, {layer: build(layer, python, arch, folder / layer) for layer in LAYERS}
 
 
 def test_built_layers_import_everything_they_hold_by_themselves():
-    path = [BUILT / "ScienceLayer/python", BUILT / "RuntimeLayer/python", ROOT / ".build/lambda-runtime"]
+    path = [*(BUILT / layer / "python" for layer in LAYERS), ROOT / ".build/lambda-runtime"]
     program = f"""
 import importlib, pkgutil, sys
 sys.path[:0] = {[str(entry) for entry in path]!r}
 import neuro_preprocess
 modules = [module.name for module in pkgutil.walk_packages(neuro_preprocess.__path__, "neuro_preprocess.")]
-for name in [*modules, "aws_lambda_powertools.logging", "opentelemetry.trace", "opentelemetry.metrics"]:
+for name in [*modules, "aws_lambda_powertools.logging", "maxminddb", "opentelemetry.trace", "lambda_otel"]:
     module = importlib.import_module(name)
     assert "/layers/" in module.__file__, module.__file__
 print(len(modules))
@@ -59,8 +60,8 @@ def test_built_layers_hold_byte_code_that_is_never_checked():
 
 
 def test_layer_libraries_are_of_the_targets_architecture_python_and_glibc(target):
-    python, arch, science, runtime = target
-    libraries = [*science.rglob("*.so*"), *runtime.rglob("*.so*")]
+    python, arch, layers = target
+    libraries = [library for layer in layers.values() for library in layer.rglob("*.so*")]
     assert len(libraries) > 30
     for library in libraries:
         content = library.read_bytes()
@@ -73,12 +74,30 @@ def test_layer_libraries_are_of_the_targets_architecture_python_and_glibc(target
 
 
 def test_layers_are_small(target):
-    _, _, science, runtime = target
-    assert size_of(science) <= 130 * MB
-    assert size_of(runtime) <= 15 * MB
+    _, _, layers = target
+    assert size_of(layers["TelemetryLayer"]) <= 6 * MB
+    assert size_of(layers["ScienceLayer"]) <= 130 * MB
+    assert size_of(layers["RuntimeLayer"]) <= 15 * MB
 
 
 def test_no_package_is_in_two_layers(target):
-    _, _, science, runtime = target
-    names = [{entry.name for entry in layer.iterdir()} - {"__pycache__"} for layer in (science, runtime)]
-    assert names[0] & names[1] == set()
+    _, _, layers = target
+    names = [entry.name for layer in layers.values() for entry in layer.iterdir() if entry.name != "__pycache__"]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_telemetry_layer_has_its_wrapper_and_a_bundle():
+    layer = BUILT / "TelemetryLayer"
+    assert os.access(layer / "otel-instrument", os.X_OK)
+    bundle = marshal.loads((layer / f"python/lambda_otel/{sys.implementation.cache_tag}.bundle").read_bytes())
+    assert {"lambda_otel.telemetry", "opentelemetry.sdk.trace", "opentelemetry.sdk.metrics"} <= set(bundle)
+
+
+@pytest.mark.parametrize("arch", ELF_MACHINES)
+def test_collector_layer_is_one_small_static_program_of_the_targets_architecture(arch, tmp_path):
+    command = [ROOT / "scripts/with_go.sh", "make", "-s", "-C", ROOT / "collector", "build-CollectorLayer"]
+    subprocess.run([*command, f"ARTIFACTS_DIR={tmp_path}", f"ARCH={arch}"], check=True)
+    content = (tmp_path / "extensions/collector").read_bytes()
+    assert struct.unpack("<H", content[18:20])[0] == ELF_MACHINES[arch]
+    assert b"ld-linux" not in content[:4096], "the program needs a dynamic loader"
+    assert len(content) <= 25 * MB

@@ -3,6 +3,7 @@ package embedded
 import (
 	"context"
 	"encoding/base64"
+	"net"
 	"strings"
 
 	"go.opentelemetry.io/collector/confmap"
@@ -51,11 +52,12 @@ func builtIn(set Settings, to *target) map[string]any {
 			"exporters":  []any{exporter},
 		}
 	}
+	host := ownHost(set.Getenv)
 	return map[string]any{
 		"receivers": map[string]any{
 			"otlp": map[string]any{"protocols": map[string]any{
-				"http": map[string]any{"endpoint": httpAddress},
-				"grpc": map[string]any{"endpoint": grpcAddress},
+				"http": map[string]any{"endpoint": net.JoinHostPort(host, httpPort)},
+				"grpc": map[string]any{"endpoint": net.JoinHostPort(host, grpcPort)},
 			}},
 			"lambda_platform": map[string]any{},
 		},

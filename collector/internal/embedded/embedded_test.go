@@ -161,6 +161,8 @@ func TestTargetFrom(t *testing.T) {
 		{desc: "bad headers", env: map[string]string{envEndpoint: "http://c", envHeaders: "a=b,secret"}, wantWhy: "at header 2"},
 		{desc: "itself", env: map[string]string{envEndpoint: "http://localhost:4318"}, wantWhy: "itself"},
 		{desc: "itself by number", env: map[string]string{envEndpoint: "http://127.0.0.1:4317/"}, wantWhy: "itself"},
+		{desc: "itself elsewhere", env: map[string]string{envEndpoint: "http://127.1.2.3:4318", envHost: "127.1.2.3"}, wantWhy: "itself"},
+		{desc: "another on loopback", env: map[string]string{envEndpoint: "http://localhost:4318", envHost: "127.1.2.3"}, want: &target{endpoint: "http://localhost:4318", headers: map[string]any{}}},
 		{desc: "another port on this machine", env: map[string]string{envEndpoint: "http://127.0.0.1:9999"}, want: &target{endpoint: "http://127.0.0.1:9999", headers: map[string]any{}}},
 		{desc: "Grafana Cloud", env: map[string]string{envGrafanaURL: "https://g/otlp", envGrafanaID: "12", envGrafanaKey: "key"}, want: &target{endpoint: "https://g/otlp", headers: map[string]any{"Authorization": "Basic MTI6a2V5"}}},
 		{desc: "half of Grafana Cloud", env: map[string]string{envGrafanaURL: "https://g/otlp", envGrafanaID: "12"}, wantWhy: envGrafanaKey},

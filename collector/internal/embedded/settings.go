@@ -2,7 +2,6 @@ package embedded
 
 import (
 	"fmt"
-	"net"
 	"net/url"
 	"strconv"
 	"strings"
@@ -19,6 +18,8 @@ const (
 	envGrafanaKey     = "GRAFANA_CLOUD_API_KEY"
 	envMetricsMode    = "OTEL_LAMBDA_METRICS_MODE"
 	envFunctionMemory = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
+	// envHost is the loopback address to listen on; the function's layer reads it, too.
+	envHost = "OTEL_LAMBDA_COLLECTOR_HOST"
 
 	// EnvInstance is set by the extension, for configurations to refer to.
 	EnvInstance = "OTEL_LAMBDA_INSTANCE_ID"
@@ -33,12 +34,21 @@ const (
 )
 
 const (
-	httpAddress = "127.0.0.1:4318"
-	grpcAddress = "127.0.0.1:4317"
+	defaultHost = "127.0.0.1"
+	httpPort    = "4318"
+	grpcPort    = "4317"
 )
 
 // Getenv reads a variable; the empty string if it is not set.
 type Getenv func(string) string
+
+// ownHost is the address on which the built-in configuration listens.
+func ownHost(getenv Getenv) string {
+	if host := getenv(envHost); host != "" {
+		return host
+	}
+	return defaultHost
+}
 
 // target is where the built-in configuration exports to.
 type target struct {
@@ -60,7 +70,7 @@ func targetFrom(getenv Getenv) (*target, string) {
 	if endpoint == "" {
 		return nil, fmt.Sprintf("neither `%s` nor `%s` nor `%s` is set", envConfigURI, envEndpoint, envGrafanaURL)
 	}
-	if isOwnAddress(endpoint) {
+	if isOwnAddress(endpoint, ownHost(getenv)) {
 		return nil, fmt.Sprintf("`%s` names the extension itself", envEndpoint)
 	}
 	headers, err := parseHeaders(getenv(envHeaders))
@@ -71,16 +81,15 @@ func targetFrom(getenv Getenv) (*target, string) {
 }
 
 // isOwnAddress reports whether an endpoint is one that the extension listens on: exporting to it would go in circles.
-func isOwnAddress(endpoint string) bool {
+func isOwnAddress(endpoint, host string) bool {
 	u, err := url.Parse(endpoint)
 	if err != nil {
 		return false
 	}
-	if port := u.Port(); port != "4317" && port != "4318" {
+	if port := u.Port(); port != grpcPort && port != httpPort {
 		return false
 	}
-	ip := net.ParseIP(u.Hostname())
-	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+	return u.Hostname() == host || u.Hostname() == "localhost" && host == defaultHost
 }
 
 // parseHeaders reads `name=value,name=value`, values percent-encoded, as the specification has it.

@@ -162,9 +162,15 @@ SETTINGS = (
     Setting(
         "OTEL_LAMBDA_ANNOUNCE", _flag, "false", "", "Announce open spans; for a Collector that knows announcements"
     ),
+    Setting(
+        "OTEL_LAMBDA_COLLECTOR_HOST", str, "", "", "Address of the Collector extension: see *Where telemetry goes*"
+    ),
     Setting("OTEL_LAMBDA_EVENT_CONTEXT", _dotted, "", "", "`module:function` that finds an event's parent context"),
     Setting("OTEL_LAMBDA_PRELOAD", _list, "", "", "Of `metrics`, `logs`: loaded during INIT and not when first used"),
 )
+
+# Where the Collector layer of this repository puts its extension.
+COLLECTOR_PATH = "/opt/extensions/collector"
 
 _DEFAULT_PATHS = {"TRACES": "v1/traces", "METRICS": "v1/metrics", "LOGS": "v1/logs"}
 
@@ -179,7 +185,8 @@ class Settings:
     """
 
     def __init__(self, env: Mapping[str, str]) -> None:
-        self._values = {setting.name: _value(setting, env) for setting in SETTINGS}
+        own = _without_backend(env)
+        self._values = {setting.name: _value(setting, own) for setting in SETTINGS}
 
     def __getitem__(self, name: str) -> Any:
         return self._values[name]
@@ -201,6 +208,16 @@ class Settings:
 def from_environment() -> Settings:
     """The settings of this process."""
     return Settings(os.environ)
+
+
+def _without_backend(env: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment as this layer is to read it: with a Collector, the backend is that one's."""
+    host = env.get("OTEL_LAMBDA_COLLECTOR_HOST")
+    if not host and not os.path.exists(COLLECTOR_PATH):  # noqa: PTH110  pathlib is 3 ms
+        return env
+    theirs = [f"OTEL_EXPORTER_OTLP_{part}" for part in ("HEADERS", "PROTOCOL")]
+    own = {name: text for name, text in env.items() if name not in theirs}
+    return own | {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{host or '127.0.0.1'}:4318"}
 
 
 def _value(setting: Setting, env: Mapping[str, str]) -> Any:

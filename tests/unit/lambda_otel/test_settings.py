@@ -73,3 +73,16 @@ def test_every_setting_is_in_the_readme_with_its_default():
     for setting in SETTINGS:
         shown = f"`{setting.default}`{f' {setting.unit}' if setting.unit else ''}" if setting.default else ""
         assert rows[setting.name].strip() == shown
+
+
+def test_endpoint_is_the_collectors_where_one_stands_between(monkeypatch, tmp_path, caplog):
+    backend = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "https://backend",
+        "OTEL_EXPORTER_OTLP_HEADERS": "secret=1",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+    }
+    named = Settings(backend | {"OTEL_LAMBDA_COLLECTOR_HOST": "127.1.2.3"})
+    assert named.endpoint("TRACES") == ("127.1.2.3", 4318, "/v1/traces", ())
+    monkeypatch.setattr("lambda_otel.settings.COLLECTOR_PATH", str(tmp_path))
+    assert Settings(backend).endpoint("LOGS") == ("127.0.0.1", 4318, "/v1/logs", ())
+    assert not caplog.records
