@@ -106,7 +106,7 @@ test: $(VENV)/.installed $(BIDS_VENV)/.installed layers ## set up what is needed
 
 .PHONY: test-docker
 test-docker: $(VENV)/.installed $(SAM_VENV)/.installed layers ## the tests that need a Docker engine: `sam local invoke`
-	$(BIN)/pytest tests/docker
+	@$(WITH_GO) $(BIN)/pytest tests/docker
 
 .PHONY: test-collector
 test-collector: ## vet and test the Collector extension, and look for races in it

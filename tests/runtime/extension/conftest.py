@@ -123,11 +123,12 @@ class Emulator:
             wrapper = str(ROOT / "layers" / "telemetry" / "otel-instrument")
             runtime = ["/bin/sh", wrapper, runtime[0], "-m", "awslambdaric", "layered.handler"]
         command = ["bwrap", "--die-with-parent", "--unshare-pid", "--as-pid-1", "--clearenv"]
+        command += ["--bind", str(tmp), "/tmp"]  # before the checkout, which may lie below it
         for path in ("/usr", "/etc", sys.base_prefix, str(ROOT)):
             command += ["--ro-bind", path, path]
         for link in ("bin", "lib", "lib64"):
             command += ["--symlink", f"usr/{link}", f"/{link}"]
-        command += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/var", "--bind", str(tmp), "/tmp", "--info-fd", "2"]
+        command += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/var", "--info-fd", "2"]
         command += ["--ro-bind", str(opt), "/opt", "--ro-bind", str(HERE), "/var/task"]
         command += ["--ro-bind", str(emulator), "/var/rapid/aws-lambda-rie"]
         for name, value in variables.items():
