@@ -3,11 +3,12 @@ package lifecycleextension
 import (
 	"context"
 	"net/http"
-	"sync"
+	"os"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/extension/extensionmiddleware"
+	"google.golang.org/grpc"
 
 	"neuro-preprocess/collector/internal/exportnote"
 )
@@ -34,6 +35,7 @@ type middleware struct {
 var (
 	_ extensionmiddleware.HTTPServer = (*middleware)(nil)
 	_ extensionmiddleware.HTTPClient = (*middleware)(nil)
+	_ extensionmiddleware.GRPCClient = (*middleware)(nil)
 )
 
 // GetHTTPHandler looks at requests after they were served: what they carry is stored by then.
@@ -57,6 +59,15 @@ func (m *middleware) GetHTTPRoundTripper(context.Context) (extensionmiddleware.W
 	}, nil
 }
 
+// GetGRPCClientOptions has the exporter's connections made where they are held on to.
+func (m *middleware) GetGRPCClientOptions(context.Context) ([]grpc.DialOption, error) {
+	if os.Getenv("HTTPS_PROXY") != "" || os.Getenv("https_proxy") != "" {
+		// With a dialer of ours gRPC would not go through the proxy.
+		return nil, nil
+	}
+	return []grpc.DialOption{grpc.WithContextDialer(m.pool.dial)}, nil
+}
+
 // noting writes what the backend answered into the note of the request's context.
 type noting struct{ base http.RoundTripper }
 
@@ -66,28 +77,4 @@ func (n noting) RoundTrip(request *http.Request) (*http.Response, error) {
 		exportnote.Take(request.Context(), answer, time.Now())
 	}
 	return answer, err
-}
-
-// Connections are the idle ones of all exporters.
-type Connections struct {
-	mu    sync.Mutex
-	pools []interface{ CloseIdleConnections() }
-}
-
-func (c *Connections) add(transport http.RoundTripper) {
-	if pool, ok := transport.(interface{ CloseIdleConnections() }); ok {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.pools = append(c.pools, pool)
-	}
-}
-
-// Forget closes them: after a freeze the other side may have forgotten them without a word, and a request on such a
-// connection would wait for an answer that never comes.
-func (c *Connections) Forget() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, pool := range c.pools {
-		pool.CloseIdleConnections()
-	}
 }

@@ -2,13 +2,20 @@ package lifecycleextension
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"go.opentelemetry.io/collector/extension/extensionmiddleware"
 	"go.opentelemetry.io/collector/extension/extensiontest"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/stats"
 
 	"neuro-preprocess/collector/internal/exportnote"
 )
@@ -99,5 +106,64 @@ func TestExportsUseNoConnectionFromBeforeAFreeze(t *testing.T) {
 	pool.Forget()
 	if send(); len(connections) != 2 {
 		t.Errorf("%d connections after it", len(connections))
+	}
+}
+
+func TestGRPCExportsUseNoConnectionFromBeforeAFreeze(t *testing.T) {
+	socket, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var connections atomic.Int32
+	server := grpc.NewServer(grpc.StatsHandler(&counting{&connections}))
+	healthpb.RegisterHealthServer(server, health.NewServer())
+	go func() { _ = server.Serve(socket) }()
+	t.Cleanup(server.Stop)
+
+	pool := &Connections{}
+	options, err := create(t, &heard{}, pool).GetGRPCClientOptions(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	options = append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	client, err := grpc.NewClient(socket.Addr().String(), options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	send := func() {
+		request := &healthpb.HealthCheckRequest{}
+		if _, err := healthpb.NewHealthClient(client).Check(t.Context(), request, grpc.WaitForReady(true)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send()
+	send()
+	if got := connections.Load(); got != 1 {
+		t.Errorf("%d connections before the freeze", got)
+	}
+	pool.Forget()
+	if send(); connections.Load() != 2 {
+		t.Errorf("%d connections after it", connections.Load())
+	}
+	_ = client.Close()
+	if pool.mu.Lock(); len(pool.open) != 0 {
+		t.Errorf("%d connections are held that are closed", len(pool.open))
+	}
+	pool.mu.Unlock()
+}
+
+// counting counts the connections of a server.
+type counting struct{ connections *atomic.Int32 }
+
+func (c *counting) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
+func (c *counting) HandleRPC(context.Context, stats.RPCStats)                       {}
+func (c *counting) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context {
+	return ctx
+}
+
+func (c *counting) HandleConn(_ context.Context, s stats.ConnStats) {
+	if _, isBegin := s.(*stats.ConnBegin); isBegin {
+		c.connections.Add(1)
 	}
 }

@@ -143,12 +143,12 @@ func fitExporter(id string, exporter any, exporters map[string]any, lifecycleID 
 	e["sending_queue"] = map[string]any{"enabled": false}
 	e["retry_on_failure"] = map[string]any{"enabled": false}
 	setDefault(e, "timeout", exportTimeout)
+	addMiddleware(e, lifecycleID)
 	if !isHTTP {
 		return
 	}
 	// HTTP/2 shares one connection among all requests, and one that died in a freeze would take them all along.
 	setDefault(e, "force_attempt_http2", false)
-	addMiddleware(e, lifecycleID)
 	if _, isSet := e["compression"]; !isSet {
 		e["compression"] = "gzip"
 		setDefault(e, "compression_params", map[string]any{"level": 1})

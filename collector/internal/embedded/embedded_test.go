@@ -77,7 +77,7 @@ func TestConvertFitsAConfigurationOfTheReferenceLayer(t *testing.T) {
 		"exporters::otlphttp::compression":               "gzip",
 		"exporters::otlphttp::middlewares":               []any{map[string]any{"id": "lambda_lifecycle"}},
 		"exporters::otlp::sending_queue::enabled":        false,
-		"exporters::otlp::middlewares":                   nil,
+		"exporters::otlp::middlewares":                   []any{map[string]any{"id": "lambda_lifecycle"}},
 		"receivers::otlp::protocols::http::middlewares":  []any{map[string]any{"id": "lambda_lifecycle"}},
 		"receivers::otlp::protocols::http::endpoint":     "localhost:0",
 		"receivers::telemetryapi":                        nil,

@@ -1,0 +1,68 @@
+package lifecycleextension
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+)
+
+// Connections are those of all exporters to their backends.
+type Connections struct {
+	mu    sync.Mutex
+	pools []interface{ CloseIdleConnections() } // of HTTP transports
+	open  map[*connection]struct{}              // of gRPC, where one serves all requests
+}
+
+func (c *Connections) add(transport http.RoundTripper) {
+	if pool, ok := transport.(interface{ CloseIdleConnections() }); ok {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.pools = append(c.pools, pool)
+	}
+}
+
+func (c *Connections) dial(ctx context.Context, address string) (net.Conn, error) {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	held := &connection{Conn: conn, pool: c}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open == nil {
+		c.open = map[*connection]struct{}{}
+	}
+	c.open[held] = struct{}{}
+	return held, nil
+}
+
+// Forget closes them: after a freeze the other side may have forgotten them without a word, and a request on such a
+// connection would wait for an answer that never comes.
+func (c *Connections) Forget() {
+	c.mu.Lock()
+	open := c.open
+	c.open = nil
+	pools := c.pools
+	c.mu.Unlock()
+	for _, pool := range pools {
+		pool.CloseIdleConnections()
+	}
+	for conn := range open {
+		_ = conn.Conn.Close()
+	}
+}
+
+// connection leaves its pool when it is closed.
+type connection struct {
+	net.Conn
+	pool *Connections
+}
+
+func (c *connection) Close() error {
+	c.pool.mu.Lock()
+	delete(c.pool.open, c)
+	c.pool.mu.Unlock()
+	return c.Conn.Close()
+}
