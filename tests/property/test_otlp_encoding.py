@@ -161,8 +161,8 @@ histogram_points = st.builds(
     sum=st.one_of(st.integers(-(2**60), 2**60), floats),
     bucket_counts=st.lists(uint64s, max_size=6),
     explicit_bounds=st.lists(floats, max_size=5),
-    min=floats,
-    max=floats,
+    min=st.none() | floats,
+    max=st.none() | floats,
     exemplars=exemplars,
 )
 buckets = st.builds(Buckets, st.integers(-(2**31), 2**31 - 1), st.lists(uint64s, max_size=6))
@@ -178,8 +178,8 @@ exponential_points = st.builds(
     positive=buckets,
     negative=buckets,
     flags=st.integers(0, 2**32 - 1),
-    min=floats,
-    max=floats,
+    min=st.none() | floats,
+    max=st.none() | floats,
     exemplars=exemplars,
 )
 

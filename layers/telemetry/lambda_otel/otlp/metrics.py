@@ -121,6 +121,11 @@ def _sum_point(point: Any, losses: Losses | None) -> bytes:
     return _time(_START_TIME, point.start_time_unix_nano) + _gauge_point(point, losses)
 
 
+def _limit(field: bytes, value: float | None) -> bytes:
+    # optional: what has not been measured has no smallest and no largest value
+    return b"" if value is None else field + double(value)
+
+
 def _histogram_point(point: Any, losses: Losses | None) -> bytes:
     return (
         _times(point)
@@ -129,10 +134,8 @@ def _histogram_point(point: Any, losses: Losses | None) -> bytes:
         + _packed(_BOUNDS, "d", point.explicit_bounds)
         + _exemplars(_HISTOGRAM_EXEMPLARS, point.exemplars, losses)
         + attributes(_HISTOGRAM_ATTRIBUTES, point.attributes, losses)
-        + _HISTOGRAM_MIN
-        + double(point.min)
-        + _HISTOGRAM_MAX
-        + double(point.max)
+        + _limit(_HISTOGRAM_MIN, point.min)
+        + _limit(_HISTOGRAM_MAX, point.max)
     )
 
 
@@ -147,10 +150,8 @@ def _exponential_point(point: Any, losses: Losses | None) -> bytes:
         + _buckets(_NEGATIVE, point.negative)
         + count(_POINT_FLAGS, point.flags)
         + _exemplars(_EXPONENTIAL_EXEMPLARS, point.exemplars, losses)
-        + _EXPONENTIAL_MIN
-        + double(point.min)
-        + _EXPONENTIAL_MAX
-        + double(point.max)
+        + _limit(_EXPONENTIAL_MIN, point.min)
+        + _limit(_EXPONENTIAL_MAX, point.max)
     )
 
 
