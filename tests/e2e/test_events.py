@@ -22,6 +22,8 @@ SAMPLES = [
     ("s3-put-companion", "Conform", ["ignored"]),
     ("s3-test-event", "Conform", []),
     ("schedule", "Conform", []),
+    ("redrive-s3", "Redrive", ["gone"]),
+    ("redrive-schedule", "Redrive", []),
 ]
 UPLOADS = [
     SAMPLE,
@@ -35,7 +37,7 @@ pytestmark = pytest.mark.timeout(600)
 
 
 def test_every_sample_event_is_listed_here():
-    others = {"sqs-failure", "s3-put-versioned", "eventbridge-object-created"}
+    others = {"sqs-failure", "s3-put-versioned", "eventbridge-object-created", "redrive-s3", "redrive-schedule"}
     assert {path.stem for path in EVENTS.glob("*.json")} == {name for name, *_ in SAMPLES} | others
 
 

@@ -99,7 +99,8 @@ def test_policies_let_a_stage_write_only_below_its_own_prefix(expanded):
         }
         own = {target for target in written if target.startswith("work/")}
         assert own == {f"work/{stage}/*"}
-        assert written - own <= {"derivatives/errors/*", "derivatives/*"}
+        assert f"telemetry/telemetry/{stage}/*" in written
+        assert written - own <= {"derivatives/errors/*", "derivatives/*", f"telemetry/telemetry/{stage}/*"}
 
 
 def test_policies_condition_listing_of_the_work_bucket_by_prefix(expanded):
@@ -137,9 +138,10 @@ def test_existing_bucket_is_read_by_eventbridge_and_not_made():
 
     assert sorted(bucket.name for bucket in deployment.buckets) == [
         "neuro-preprocess-derivatives",
+        "neuro-preprocess-telemetry",
         "neuro-preprocess-work",
     ]
-    (rule,) = deployment.rules
+    (rule,) = [rule for rule in deployment.rules if rule.pattern]
     assert rule.pattern["detail"]["bucket"]["name"] == ["our-existing-scans"]
     (target,) = rule.targets
     assert deployment.functions[target.arn.split(":")[6]].logical_id == "Conform"
@@ -152,6 +154,32 @@ def test_functions_take_only_settings_from_the_table(functions):
         given = {name for name in function.environment if name.startswith("NEURO_")}
         assert given <= names, function.logical_id
         assert needed <= given, function.logical_id
+
+
+def test_functions_hand_telemetry_over_where_their_role_may_write_and_redrive_hands_over_none(expanded, functions):
+    written = {
+        role: json.dumps(statement["Resource"])
+        for role, statement in statements(expanded)
+        if statement["Action"] == "s3:PutObject" and "-telemetry/telemetry/" in json.dumps(statement["Resource"])
+    }
+    for name, function in functions.items():
+        handoff = function.environment.get("OTEL_LAMBDA_HANDOFF_URI")
+        if name == "Redrive":
+            assert handoff is None
+            continue
+        bucket, _, prefix = handoff.removeprefix("s3://").partition("/")
+        assert bucket == "neuro-preprocess-telemetry"
+        assert f"-telemetry/{prefix}/*" in written[f"{name}Role"]
+
+
+def test_handed_over_telemetry_triggers_redrive_and_nothing_else_does(deployment, functions):
+    (bucket,) = [bucket for bucket in deployment.buckets if bucket.name.endswith("-telemetry")]
+    handed_over = "telemetry/conform/f/2026/11/25/101530.123-a.otlp.gz"
+    keys_and_targets = {
+        key: [n.target_arn for n in bucket.notifications if key.startswith(n.prefix) and key.endswith(n.suffix)]
+        for key in (handed_over, handed_over.replace("otlp", "refused"), f"poison/{handed_over}")
+    }
+    assert list(keys_and_targets.values()) == [[functions["Redrive"].arn], [], []]
 
 
 def test_functions_have_importable_handlers(functions):
@@ -167,13 +195,14 @@ def test_functions_state_limits_retries_and_a_failure_destination(functions):
         assert function.memory_mb >= 256
         assert function.ephemeral_storage_mb == 512
         assert function.async_config.max_retries == 2
-        queue = "FailureDeadLetterQueue" if function.logical_id == "Failure" else "FailureQueue"
+        is_operating = function.logical_id in ("Failure", "Redrive")  # what fails in them is no scan
+        queue = "FailureDeadLetterQueue" if is_operating else "FailureQueue"
         assert queue in function.async_config.on_failure
 
 
 def test_buckets_are_encrypted_and_private(expanded):
     buckets = [r["Properties"] for r in expanded["Resources"].values() if r["Type"] == "AWS::S3::Bucket"]
-    assert len(buckets) == 3
+    assert len(buckets) == 4
     for bucket in buckets:
         (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
         assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-FUNCTIONS = ["conform", "skull_strip", "bias_correct", "normalize", "report", "failure"]
+FUNCTIONS = ["conform", "skull_strip", "bias_correct", "normalize", "report", "failure", "redrive"]
 PROGRAM = """
 import builtins, socket, sys
 sys.path[:] = {path!r}
