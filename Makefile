@@ -43,7 +43,7 @@ $(BIDS_VENV)/.installed: requirements/bids.txt
 
 HOST_PY = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 HOST_ARCH = $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
-LAYERS = TelemetryLayer ScienceLayer RuntimeLayer
+LAYERS = TelemetryLayer ScienceLayer RuntimeLayer TelemetryContribLayer
 LAYER_SOURCES = $(shell find layers -name '*.py' -o -name 'requirements.txt' -o -name Makefile) layers/telemetry/otel-instrument
 COLLECTOR_SOURCES = $(shell find collector -name '*.go' -not -name '*_test.go') collector/go.mod collector/go.sum collector/Makefile
 
@@ -126,7 +126,7 @@ bench: $(VENV)/.installed ## CPU and memory of every stage, against a fixed job 
 
 .PHONY: lock
 lock: ## compile every requirements.in to its hashed requirements.txt (needs uv on PATH)
-	@for file in layers/science/requirements layers/runtime/requirements layers/telemetry/requirements \
+	@for file in layers/science/requirements layers/runtime/requirements layers/telemetry/requirements layers/telemetry-contrib/requirements \
 	    requirements/lambda-runtime requirements/dev requirements/sam requirements/bids requirements/go; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-emit-find-links --custom-compile-command "make lock" $$file.in -o $$file.txt || exit 1; \

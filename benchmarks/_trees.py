@@ -7,6 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TELEMETRY = ROOT / "layers" / "telemetry"
+CONTRIB = ROOT / "layers" / "telemetry-contrib"
 BUILD = ROOT / ".build" / "benchmarks"
 
 RUNTIME = ("awslambdaric==4.2.2", "boto3==1.44.8")
@@ -67,8 +68,9 @@ class Trees:
     ----------
     python : Path
         Of a virtual environment, without packages.
-    runtime, layer, reference, stale_reference, official : Path
-        `awslambdaric` and boto3; our layer as `/opt`; the reference as `/opt`, and without valid byte code; packages.
+    runtime, layer, contrib, reference, stale_reference, official, instrumentations : Path
+        `awslambdaric` and boto3; our layer as `/opt`, and with the contrib layer; the reference as `/opt`, and without
+        valid byte code; packages.
     """
 
     def __init__(self, version: str) -> None:
@@ -79,7 +81,9 @@ class Trees:
             subprocess.run([_interpreter(version), "-m", "venv", self._folder / "venv"], check=True)
         self.runtime = self._packages("runtime", RUNTIME)
         self.official = self._packages("official", OFFICIAL)
+        self.instrumentations = self._packages("instrumentations", ("-r", str(CONTRIB / "requirements.in")))
         self.layer = self._layer()
+        self.contrib = self._contrib()
         self.reference = self._reference()
         self.stale_reference = self._stale_reference()
 
@@ -102,6 +106,14 @@ class Trees:
         self._compile(layer)
         subprocess.run([self.python, TELEMETRY / "make_bundle.py", layer / "python"], check=True, capture_output=True)
         return layer
+
+    def _contrib(self) -> Path:
+        """Both layers in one `/opt`: what both bring is the telemetry layer's."""
+        folder = self._folder / "layer-contrib"
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(self.instrumentations, folder / "python")
+        shutil.copytree(self.layer, folder, dirs_exist_ok=True)
+        return folder
 
     def _reference(self) -> Path:
         folder = self._folder / "reference"

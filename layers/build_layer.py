@@ -19,6 +19,8 @@ HERE = Path(__file__).resolve().parent
 # In this order: a package that an earlier layer brings is left out of the later ones. Telemetry is first, since it must
 # be whole where it is the only layer.
 LAYERS = ("telemetry", "science", "runtime")
+# Attached by choice, beside the layers named: no other layer may count on what one of these brings.
+OPTIONAL = {"telemetry-contrib": ("telemetry",)}
 
 # glibc of the Lambda runtime: Amazon Linux 2 for Python 3.11, Amazon Linux 2023 from 3.12 on.
 GLIBC_MINOR = {"3.11": 26, "3.12": 34, "3.13": 34}
@@ -42,7 +44,7 @@ _NUMPY_UNUSED = ("distutils",)
 def main() -> None:
     """Build the layer that the command line names."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("layer", choices=LAYERS)
+    parser.add_argument("layer", choices=(*LAYERS, *OPTIONAL))
     parser.add_argument("--python", required=True, choices=sorted(GLIBC_MINOR), help="version of the target runtime")
     parser.add_argument("--arch", required=True, choices=sorted(MACHINES), help="architecture of the target")
     parser.add_argument("--into", required=True, type=Path, help="folder that becomes the layer")
@@ -59,7 +61,7 @@ def main() -> None:
 
 def requirements(layer: str, python: str) -> str:
     """What pip is to install: the layer's own pins that hold for the target, less what earlier layers bring."""
-    earlier = LAYERS[: LAYERS.index(layer)]
+    earlier = OPTIONAL[layer] if layer in OPTIONAL else LAYERS[: LAYERS.index(layer)]
     present = {name for other in earlier for name in pins(other, python)}
     return "\n".join(pin for name, pin in pins(layer, python).items() if name not in present)
 

@@ -17,6 +17,7 @@ import sys
 from lambda_otel import bootstrap
 telemetry = bootstrap._start()
 telemetry._exporter.flush()
+from lambda_otel.aws import client, s3, transfer
 for name, module in list(sys.modules.items()):
     spec = getattr(module, "__spec__", None)
     if spec and spec.origin and spec.has_location:
@@ -31,7 +32,7 @@ def main() -> None:  # noqa: D103  the module says it
     folder = Path(sys.argv[1]).resolve()
     shown = sys.argv[2] if len(sys.argv) > 2 else str(folder)
     env = {**os.environ, **_ENV, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    started = subprocess.run([sys.executable, "-c", _START], env=env, check=True, capture_output=True, text=True)
+    started = subprocess.run([sys.executable, "-c", _START], env=env, check=True, stdout=subprocess.PIPE, text=True)
     modules = [line.split(" ", 2) for line in started.stdout.splitlines()]
     entries = {
         name: (str(Path(origin).relative_to(folder)), is_package == "True", _byte_code(Path(origin), folder, shown))

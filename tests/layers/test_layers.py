@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 BUILT = ROOT / ".build/layers"
 LAYERS = ("TelemetryLayer", "ScienceLayer", "RuntimeLayer")
+OPTIONAL_LAYERS = ("TelemetryContribLayer",)
 TARGETS = [("3.13", "arm64"), ("3.13", "x86_64"), ("3.12", "arm64"), ("3.11", "x86_64")]
 ELF_MACHINES = {"x86_64": 62, "arm64": 183}
 LAMBDA_GLIBC = {"3.11": 26, "3.12": 34, "3.13": 34}
@@ -33,7 +34,7 @@ def build(layer: str, python: str, arch: str, into: Path) -> Path:
 def target(request, tmp_path_factory):
     python, arch = request.param
     folder = tmp_path_factory.mktemp("layers")
-    return python, arch, {layer: build(layer, python, arch, folder / layer) for layer in LAYERS}
+    return python, arch, {layer: build(layer, python, arch, folder / layer) for layer in (*LAYERS, *OPTIONAL_LAYERS)}
 
 
 def test_built_layers_import_everything_they_hold_by_themselves():
@@ -76,14 +77,16 @@ def test_layer_libraries_are_of_the_targets_architecture_python_and_glibc(target
 def test_layers_are_small(target):
     _, _, layers = target
     assert size_of(layers["TelemetryLayer"]) <= 6 * MB
+    assert size_of(layers["TelemetryContribLayer"]) <= 3 * MB
     assert size_of(layers["ScienceLayer"]) <= 130 * MB
     assert size_of(layers["RuntimeLayer"]) <= 15 * MB
 
 
 def test_no_package_is_in_two_layers(target):
     _, _, layers = target
-    names = [entry.name for layer in layers.values() for entry in layer.iterdir() if entry.name != "__pycache__"]
-    assert sorted(names) == sorted(set(names))
+    for chosen in (LAYERS, ("TelemetryLayer", *OPTIONAL_LAYERS)):
+        packages = [info.name for layer in chosen for info in layers[layer].glob("*.dist-info")]
+        assert sorted(packages) == sorted(set(packages))
 
 
 def test_telemetry_layer_has_its_wrapper_and_a_bundle():

@@ -1,6 +1,10 @@
-"""Our OTLP encoder says what the official one says, as a protobuf message, for whatever the SDK can hold."""
+"""Our OTLP encoders say what the official one says, as a protobuf message, for whatever the SDK can hold."""
+
+import json
+from base64 import b64encode
 
 import pytest
+from google.protobuf.json_format import MessageToDict, Parse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry._logs import LogRecord, SeverityNumber
@@ -21,6 +25,7 @@ from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
+from lambda_otel.exporters import _otlp_json
 from lambda_otel.otlp.logs import encode_logs
 from lambda_otel.otlp.metrics import encode_metrics
 from lambda_otel.otlp.traces import encode_spans
@@ -252,3 +257,40 @@ def test_encode_metrics_equals_the_official_encoder(data):
     body, losses = encode_metrics(data)
     assert_same(ExportMetricsServiceRequest, body, official_metrics(data))
     assert losses.items == 0
+
+
+def assert_same_as_json(message_type, encoded, official):
+    """Equal as messages, once it is the JSON of protobuf, which has ids in base64; and one kind of NaN."""
+    line = json.dumps(with_ids_in_base64(encoded), allow_nan=False)
+    assert MessageToDict(Parse(line, message_type())) == MessageToDict(official)
+
+
+def with_ids_in_base64(encoded):
+    if isinstance(encoded, list):
+        return [with_ids_in_base64(item) for item in encoded]
+    if not isinstance(encoded, dict):
+        return encoded
+    ids = {"traceId", "spanId", "parentSpanId"}
+    return {
+        name: b64encode(bytes.fromhex(value)).decode() if name in ids else with_ids_in_base64(value)
+        for name, value in encoded.items()
+    }
+
+
+@given(span_batches())
+@settings(max_examples=75, deadline=None)
+def test_spans_in_json_equal_the_official_encoder(spans):
+    assert_same_as_json(ExportTraceServiceRequest, _otlp_json.encode_traces(spans), official_spans(spans))
+
+
+@given(log_batches())
+@settings(max_examples=75, deadline=None)
+def test_logs_in_json_equal_the_official_encoder(records):
+    assert_same_as_json(ExportLogsServiceRequest, _otlp_json.encode_logs(records), official_logs(records))
+
+
+@given(metrics_data)
+@settings(max_examples=75, deadline=None)
+@pytest.mark.filterwarnings("ignore")
+def test_metrics_in_json_equal_the_official_encoder(data):
+    assert_same_as_json(ExportMetricsServiceRequest, _otlp_json.encode_metrics(data), official_metrics(data))

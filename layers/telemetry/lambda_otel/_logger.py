@@ -4,14 +4,20 @@ from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor, ReadWrit
 from opentelemetry.sdk.resources import Resource
 
 import lambda_otel.otlp.logs  # noqa: F401  needed with the first export, and INIT is the better time
+from lambda_otel.baggage import attributes_from
 from lambda_otel.logs import LogQueue
 
 
 class _Processor(LogRecordProcessor):
-    def __init__(self, queue: LogQueue) -> None:
-        self._queue = queue
+    def __init__(self, queue: LogQueue, baggage_keys: tuple[str, ...]) -> None:
+        self._queue, self._baggage_keys = queue, baggage_keys
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        if self._baggage_keys:
+            record = log_record.log_record
+            present = record.attributes or {}
+            if added := attributes_from(record.context, self._baggage_keys, present):
+                record.attributes = {**present, **added}
         self._queue.put(log_record)
 
     def shutdown(self) -> None:
@@ -22,8 +28,8 @@ class _Processor(LogRecordProcessor):
         return True
 
 
-def make_provider(queue: LogQueue, resource: Resource) -> LoggerProvider:
+def make_provider(queue: LogQueue, resource: Resource, baggage_keys: tuple[str, ...]) -> LoggerProvider:
     """The SDK's logger provider."""
     provider = LoggerProvider(resource, shutdown_on_exit=False)
-    provider.add_log_record_processor(_Processor(queue))
+    provider.add_log_record_processor(_Processor(queue, baggage_keys))
     return provider

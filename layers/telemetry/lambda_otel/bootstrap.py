@@ -10,12 +10,14 @@ import os
 import sys
 from collections.abc import Callable
 from functools import wraps
+from time import process_time_ns
 from typing import TYPE_CHECKING, Any
 
 from lambda_otel._bundle import install_bundle
 from lambda_otel._deferred import deferred_modules
 
 if TYPE_CHECKING:
+    from lambda_otel.contrib import Contrib
     from lambda_otel.telemetry import Telemetry
 
 Handler = Callable[[Any, Any], Any]
@@ -50,6 +52,13 @@ def instrument(handler: Handler) -> Handler:
     if telemetry is None or hasattr(handler, _MARK):
         return handler
 
+    contrib = telemetry.contrib
+    made = _by_us(telemetry, handler) if contrib is None else _by_contrib(telemetry, contrib, handler)
+    setattr(made, _MARK, True)
+    return made
+
+
+def _by_us(telemetry: "Telemetry", handler: Handler) -> Handler:
     @wraps(handler)
     def instrumented(event: Any, context: Any) -> Any:
         invocation = telemetry.begin(event, context)
@@ -61,7 +70,20 @@ def instrument(handler: Handler) -> Handler:
         telemetry.succeed(invocation, result)
         return result
 
-    setattr(instrumented, _MARK, True)
+    return instrumented
+
+
+def _by_contrib(telemetry: "Telemetry", contrib: "Contrib", handler: Handler) -> Handler:
+    @wraps(handler)
+    def instrumented(event: Any, context: Any) -> Any:
+        outcome = telemetry.invoke(contrib, handler, event, context)
+        try:
+            if outcome.error is not None:
+                raise outcome.error.with_traceback(outcome.traceback)
+            return outcome.result
+        finally:
+            del outcome  # it holds the error, whose traceback holds this frame
+
     return instrumented
 
 
@@ -70,13 +92,26 @@ def _start() -> "Telemetry | None":
     if _telemetry is None:
         if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
             return None
+        began_ns = process_time_ns()
         try:
             install_bundle()
             with deferred_modules():
+                from lambda_otel.resource import detect
                 from lambda_otel.settings import from_environment
                 from lambda_otel.telemetry import Telemetry
 
-                _telemetry = Telemetry(from_environment())
+                settings = from_environment()
+            # code of the function's own, which is to see the standard modules as they are
+            detected = detect(names) if (names := settings["OTEL_LAMBDA_RESOURCE_DETECTORS"]) else {}
+            with deferred_modules():
+                telemetry = Telemetry(settings, detected)
+            telemetry.extend()
+            telemetry.load_contrib()
+            if settings["OTEL_LAMBDA_MEASURE_COST"]:
+                from lambda_otel.cost import measure_cost
+
+                measure_cost(telemetry, began_ns)
+            _telemetry = telemetry
         except Exception as error:  # noqa: BLE001  the boundary: a function without telemetry is better than none
             print(f"lambda_otel: no telemetry, since it could not be set up: {error!r}", file=sys.stderr)  # noqa: T201
     return _telemetry

@@ -58,7 +58,7 @@ class InvocationStarter:
     tracer : Tracer
     propagator : TextMapPropagator
     queue : SpanQueue
-    hook_name : str or None
+    hook_names : tuple of str
         `module:function`, see `OTEL_LAMBDA_EVENT_CONTEXT`; imported when first used, which is after the handler.
     is_xray_parent : bool
         Whether X-Ray's context is a parent already, and so needs no link.
@@ -69,13 +69,13 @@ class InvocationStarter:
         tracer: Tracer,
         propagator: TextMapPropagator,
         queue: SpanQueue,
-        hook_name: str | None,
+        hook_names: tuple[str, ...],
         *,
         is_xray_parent: bool,
     ) -> None:
         self._tracer, self._propagator, self._queue = tracer, propagator, queue
-        self._hook_name, self._is_xray_parent = hook_name, is_xray_parent
-        self._hook: Hook | None = None
+        self._hook_names, self._is_xray_parent = hook_names, is_xray_parent
+        self._hooks: dict[str, Hook] = {}
         self._is_cold = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") != "provisioned-concurrency"
         self._arns: dict[str, dict[str, str]] = {}
 
@@ -110,27 +110,38 @@ class InvocationStarter:
 
     def _parent(self, event: Any, context: Any, trigger: Trigger) -> tuple[Context, Mapping[str, Any]]:
         """The parent's context, and attributes the hook gave with it."""
-        found, attributes = self._ask_hook(event, context) if self._hook_name else (None, {})
+        found, attributes = self.ask_hook(event, context) if self._hook_names else (None, {})
         if found is not None:
             return found, attributes
         carrier = trigger.carrier if trigger.carrier is not None else _client_context(context)
         return self._propagator.extract(carrier, Context()), attributes
 
-    def _ask_hook(self, event: Any, context: Any) -> tuple[Context | None, Mapping[str, Any]]:
-        """What the function itself knows of an event's origin. Its failure leaves the event to the triggers."""
+    def ask_hook(self, event: Any, context: Any) -> tuple[Context | None, Mapping[str, Any]]:
+        """What the function itself knows of an event's origin; the first of its hooks that has a context ends it."""
+        attributes: dict[str, Any] = {}
         token = attach(self._queue.early.begin(Context()))
         try:
-            if self._hook is None:
-                module, _, name = (self._hook_name or "").partition(":")
-                self._hook = getattr(import_module(module), name)
-            result = self._hook(event, context)
-        except Exception:
-            _logger.warning("`%s` failed; the event's own context is used", self._hook_name, exc_info=True)
-            return None, {}
+            for name in self._hook_names:
+                found, more = self._ask(name, event, context)
+                attributes = more | attributes
+                if found is not None:
+                    return found, attributes
         finally:
             detach(token)
-        found, attributes = result if isinstance(result, tuple) else (result, {})
-        return found, known(attributes or {})
+        return None, attributes
+
+    def _ask(self, name: str, event: Any, context: Any) -> tuple[Context | None, dict[str, Any]]:
+        """What one hook says. Its failure leaves the event to the next one, and at last to the triggers."""
+        try:
+            if name not in self._hooks:
+                module, _, function = name.partition(":")
+                self._hooks[name] = getattr(import_module(module), function)
+            result = self._hooks[name](event, context)
+            found, attributes = result if isinstance(result, tuple) else (result, {})
+            return found, known(attributes or {})
+        except Exception:
+            _logger.warning("`%s` failed; the event's own context is used", name, exc_info=True)
+            return None, {}
 
     def _links(self, trigger: Trigger) -> tuple[Link, ...]:
         segment = None if self._is_xray_parent else sampled_lambda_segment()

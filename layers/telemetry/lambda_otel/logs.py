@@ -111,10 +111,12 @@ class LazyLoggerProvider(LoggerProvider):
     ----------
     queue : LogQueue
     resource : Resource
+    baggage_keys : tuple of str
+        Keys of the baggage that records get as attributes.
     """
 
-    def __init__(self, queue: LogQueue, resource: "Resource") -> None:
-        self._queue, self._resource = queue, resource
+    def __init__(self, queue: LogQueue, resource: "Resource", baggage_keys: tuple[str, ...] = ()) -> None:
+        self._queue, self._resource, self._baggage_keys = queue, resource, baggage_keys
         self._provider: Any = None
 
     def load(self) -> Any:
@@ -122,7 +124,7 @@ class LazyLoggerProvider(LoggerProvider):
         if self._provider is None:
             with _without_detectors(self._resource):
                 from lambda_otel._logger import make_provider
-            self._provider = make_provider(self._queue, self._resource)
+            self._provider = make_provider(self._queue, self._resource, self._baggage_keys)
         return self._provider
 
     def get_logger(

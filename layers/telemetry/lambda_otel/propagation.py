@@ -20,14 +20,23 @@ from opentelemetry.propagators.textmap import (
 )
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, get_current_span, set_span_in_context
 
+from lambda_otel.export.drops import Drops
+
 _logger = logging.getLogger("lambda_otel")
 
 XRAY_HEADER = "x-amzn-trace-id"
 _XRAY_VARIABLE = "_X_AMZN_TRACE_ID"
 
 
-def install_propagators(names: Iterable[str]) -> TextMapPropagator:
-    """Make the propagators that `OTEL_PROPAGATORS` names the global ones."""
+def install_propagators(names: Iterable[str], drops: Drops) -> TextMapPropagator:
+    """Make the propagators that `OTEL_PROPAGATORS` names the global ones.
+
+    Parameters
+    ----------
+    names : iterable of str
+    drops : Drops
+        Counts the baggage that is too much to be sent.
+    """
     # with the variable set, importing `propagate` searches all installed packages: 17 ms, or an error for a name
     # that none of them has
     configured = os.environ.pop("OTEL_PROPAGATORS", None)
@@ -36,20 +45,20 @@ def install_propagators(names: Iterable[str]) -> TextMapPropagator:
     finally:
         if configured is not None:
             os.environ["OTEL_PROPAGATORS"] = configured
-    propagator = CompositePropagator([made for name in dict.fromkeys(names) if (made := _make(name.lower()))])
+    propagator = CompositePropagator([made for name in dict.fromkeys(names) if (made := _make(name.lower(), drops))])
     propagate.set_global_textmap(propagator)
     return propagator
 
 
-def _make(name: str) -> TextMapPropagator | None:
+def _make(name: str, drops: Drops) -> TextMapPropagator | None:
     if name == "tracecontext":
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
         return TraceContextTextMapPropagator()
     if name == "baggage":
-        from opentelemetry.baggage.propagation import W3CBaggagePropagator
+        from lambda_otel.baggage import BoundedBaggage
 
-        return W3CBaggagePropagator()
+        return BoundedBaggage(drops)
     if name in ("xray", "xray-lambda"):
         return XRayReader(is_from_lambda=name == "xray-lambda")
     if name != "none":

@@ -3,6 +3,7 @@
 By hand and not by `Resource.create`, which starts threads for its detectors.
 """
 
+import logging
 from collections.abc import Mapping
 from os import urandom
 from typing import Any
@@ -10,14 +11,18 @@ from typing import Any
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.version import __version__ as sdk_version
 
-from lambda_otel.settings import MIB, Settings
+from lambda_otel.settings import Settings
+from lambda_otel.settings_table import MIB
 from lambda_otel.version import __version__
 
+_logger = logging.getLogger("lambda_otel")
 
-def make_resource(settings: Settings, env: Mapping[str, str]) -> Resource:
+
+def make_resource(settings: Settings, env: Mapping[str, str], detected: Mapping[str, Any] | None = None) -> Resource:
     """The resource of this process, by the conventions for `faas`, `cloud`, `aws`, `service` and `telemetry`.
 
-    What `OTEL_RESOURCE_ATTRIBUTES` says goes before what Lambda says, and `OTEL_SERVICE_NAME` before both.
+    What `OTEL_RESOURCE_ATTRIBUTES` says goes before what was detected, that before what Lambda says, and
+    `OTEL_SERVICE_NAME` before all.
     """
     name = env.get("AWS_LAMBDA_FUNCTION_NAME")
     attributes: dict[str, Any] = {
@@ -37,10 +42,27 @@ def make_resource(settings: Settings, env: Mapping[str, str]) -> Resource:
         "faas.max_memory": _memory_bytes(env.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")),
         "aws.log.group.names": _one(env.get("AWS_LAMBDA_LOG_GROUP_NAME")),
     }
-    attributes |= dict(settings["OTEL_RESOURCE_ATTRIBUTES"])
+    attributes |= {**(detected or {}), **dict(settings["OTEL_RESOURCE_ATTRIBUTES"])}
     if settings["OTEL_SERVICE_NAME"]:
         attributes["service.name"] = settings["OTEL_SERVICE_NAME"]
     return Resource({key: value for key, value in attributes.items() if value is not None})
+
+
+def detect(names: tuple[str, ...]) -> dict[str, Any]:
+    """Attributes of the detectors that `OTEL_LAMBDA_RESOURCE_DETECTORS` names; a later one's replace an earlier one's.
+
+    One that fails is one line in the log.
+    """
+    from lambda_otel.plugins import make
+
+    attributes: dict[str, Any] = {}
+    for name in names:
+        detector = make(name, "OTEL_LAMBDA_RESOURCE_DETECTORS")
+        try:
+            attributes |= detector.detect().attributes if detector is not None else {}
+        except Exception as error:  # noqa: BLE001  the boundary: code of anybody
+            _logger.warning("resource detector `%s` failed: %s: %s", name, type(error).__name__, error)
+    return attributes
 
 
 def new_instance_id() -> str:

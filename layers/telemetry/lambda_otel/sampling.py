@@ -1,6 +1,6 @@
-"""The default sampler, which is asked for every span."""
+"""Samplers by name, and the default one, which is asked for every span."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Decision, Sampler, SamplingResult
@@ -32,3 +32,31 @@ class ParentBasedAlwaysOn(Sampler):
     def get_description(self) -> str:
         """As the SDK's own describes itself."""
         return str(DEFAULT_ON.get_description())  # type: ignore[no-untyped-call]
+
+
+def make_sampler(name: str, probability: float) -> Sampler:
+    """The sampler that `OTEL_TRACES_SAMPLER` names; the specification's are the SDK's own.
+
+    Parameters
+    ----------
+    name : str
+        One of `settings_table.SAMPLERS`.
+    probability : float
+        0 to 1, for those that have one.
+    """
+    if name == "parentbased_always_on":
+        return ParentBasedAlwaysOn()
+    if name.endswith("consistent_threshold"):
+        from lambda_otel.consistent_sampling import ConsistentThreshold
+
+        return ConsistentThreshold(probability, is_parent_based=name.startswith("parentbased_"))
+    from opentelemetry.sdk.trace import sampling
+
+    made: dict[str, Callable[[], Sampler]] = {
+        "always_on": lambda: sampling.ALWAYS_ON,
+        "always_off": lambda: sampling.ALWAYS_OFF,
+        "traceidratio": lambda: sampling.TraceIdRatioBased(probability),
+        "parentbased_always_off": lambda: sampling.DEFAULT_OFF,
+        "parentbased_traceidratio": lambda: sampling.ParentBased(sampling.TraceIdRatioBased(probability)),
+    }
+    return made[name]()

@@ -2,14 +2,17 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics, trace
 from opentelemetry._logs import set_logger_provider
 from opentelemetry.sdk.resources import Resource
+from opentelemetry.trace import Span
 
+from lambda_otel.aws import install
+from lambda_otel.baggage import BaggageAttributes
 from lambda_otel.export.drops import Drops
 from lambda_otel.export.exporter import Exporter
 from lambda_otel.export.pace import Pace
@@ -20,12 +23,15 @@ from lambda_otel.metrics import LazyMeterProvider
 from lambda_otel.propagation import install_propagators
 from lambda_otel.resource import make_resource, new_instance_id
 from lambda_otel.runtime_hook import RuntimeHook
-from lambda_otel.sampling import ParentBasedAlwaysOn
-from lambda_otel.settings import Settings
+from lambda_otel.sampling import make_sampler
+from lambda_otel.settings import SIGNALS, Settings
 from lambda_otel.spans import SpanQueue
 from lambda_otel.termination import TerminationGuard
 from lambda_otel.tracer import LambdaTracerProvider
 from lambda_otel.version import __version__
+
+if TYPE_CHECKING:
+    from lambda_otel.contrib import Contrib, Outcome
 
 _logger = logging.getLogger("lambda_otel")
 
@@ -38,34 +44,39 @@ class Telemetry:
     Parameters
     ----------
     settings : Settings
+    detected : mapping, optional
+        Attributes of the resource that detectors gave.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        resource = make_resource(settings, os.environ)
+    def __init__(self, settings: Settings, detected: Mapping[str, Any] | None = None) -> None:
+        self._settings = settings
+        resource = make_resource(settings, os.environ, detected)
         self._drops = Drops()
         self._pace = Pace(settings.seconds("OTEL_BSP_SCHEDULE_DELAY"))
         self._spans = SpanQueue(self._drops, self._pace, **_sizes(settings, "OTEL_BSP"))
         self._log_queue = LogQueue(self._drops, self._pace, **_sizes(settings, "OTEL_BLRP"))
 
         self._ids = OsIdGenerator()
-        is_default = settings["OTEL_TRACES_SAMPLER"] == "parentbased_always_on"
         self._tracers = LambdaTracerProvider(
-            sampler=ParentBasedAlwaysOn() if is_default else None,
+            sampler=make_sampler(settings["OTEL_TRACES_SAMPLER"], settings["OTEL_TRACES_SAMPLER_ARG"]),
             resource=resource,
             shutdown_on_exit=False,
-            active_span_processor=self._spans if settings["OTEL_TRACES_EXPORTER"] == "otlp" else None,
+            active_span_processor=self._spans if settings.is_exporting("TRACES") else None,
             id_generator=self._ids,
         )
         trace.set_tracer_provider(self._tracers)
+        baggage_keys = settings["OTEL_LAMBDA_BAGGAGE_ATTRIBUTES"]
+        if baggage_keys:
+            self._tracers.add_span_processor(BaggageAttributes(baggage_keys))
 
         self._meters: LazyMeterProvider | None = None
-        if settings["OTEL_METRICS_EXPORTER"] == "otlp":
+        if settings.is_exporting("METRICS"):
             self._meters = LazyMeterProvider(settings, resource, self._pace)
             metrics.set_meter_provider(self._meters)
 
         self._log_handler: LogHandler | None = None
-        if settings["OTEL_LOGS_EXPORTER"] == "otlp":
-            loggers = LazyLoggerProvider(self._log_queue, resource)
+        if settings.is_exporting("LOGS"):
+            loggers = LazyLoggerProvider(self._log_queue, resource, baggage_keys)
             set_logger_provider(loggers)
             self._log_handler = LogHandler(loggers, self._log_queue)
             self._log_handler.attach()
@@ -86,7 +97,7 @@ class Telemetry:
         )
         self._starter = InvocationStarter(
             self._tracers.get_tracer("lambda_otel", __version__),
-            install_propagators(settings["OTEL_PROPAGATORS"]),
+            install_propagators(settings["OTEL_PROPAGATORS"], self._drops),
             self._spans,
             settings["OTEL_LAMBDA_EVENT_CONTEXT"],
             is_xray_parent="xray-lambda" in settings["OTEL_PROPAGATORS"],
@@ -95,24 +106,84 @@ class Telemetry:
         self._hook = RuntimeHook(self._end)
         self._hook.install()
         self._is_running = False
+        self._has_hook = bool(settings["OTEL_LAMBDA_EVENT_CONTEXT"])
+        self._is_contrib = settings["OTEL_LAMBDA_INSTRUMENTATION"] == "contrib"
+        self.contrib: Contrib | None = None
+        if not self._is_contrib:
+            install(settings, self._drops)
         os.register_at_fork(after_in_child=self._after_fork)
         _register_after_restore(self._after_restore)
+
+    def extend(self) -> None:
+        """Add what a function names: span processors, exporters beside the Collector's, instrumentors of libraries."""
+        settings, processors = self._settings, []
+        if names := settings["OTEL_LAMBDA_SPAN_PROCESSORS"]:
+            from lambda_otel.plugins import guarded_processors
+
+            processors = guarded_processors(names, self._tracers.add_span_processor)
+        if processors or any(settings.other_exporters(signal) for signal in SIGNALS):
+            from lambda_otel.exporters import make_others
+
+            self._exporter.others = make_others(settings, processors, self._drops)
+        if names := settings["OTEL_LAMBDA_INSTRUMENTORS"]:
+            from lambda_otel.instrumentors import instrument_libraries
+
+            instrument_libraries(names)
+
+    def load_contrib(self) -> None:
+        """Set up the official instrumentations, if they are asked for and there; else ours serves."""
+        if not self._is_contrib:
+            return
+        try:
+            from lambda_otel.contrib import Contrib, botocore_hook
+
+            hook = self._starter.ask_hook if self._has_hook else None
+            self.contrib = Contrib(self._tracers, hook, self._started)
+        except Exception as error:  # noqa: BLE001  whatever is wrong with packages that are not ours
+            _logger.warning("`OTEL_LAMBDA_INSTRUMENTATION=contrib` has no effect: %s", error)
+            install(self._settings, self._drops)
+        else:
+            install(self._settings, self._drops, botocore_hook(self._settings["OTEL_LAMBDA_AWS_INJECT"], self._drops))
 
     def begin(self, event: Any, context: Any) -> Invocation | None:
         """An invocation begins; None if its span could not be made."""
         try:
-            self._ids.renew()
-            if self._log_handler is not None:
-                self._log_handler.attach()
-            self._exporter.begin(str(getattr(context, "aws_request_id", "") or ""))
-            self._is_running = True
-            self._guard.arm()
+            self._enter(context)
             invocation = self._starter.start(event, context)
             self._exporter.announce()
         except Exception:
             _logger.exception("the invocation has no span")
             return None
         return invocation
+
+    def invoke(self, contrib: "Contrib", handler: Callable[[Any, Any], Any], event: Any, context: Any) -> "Outcome":
+        """A whole invocation, its span made by the official instrumentation. Raises nothing that the handler raises."""
+        try:
+            self._enter(context)
+        except Exception:
+            _logger.exception("the invocation is not exported as it should be")
+        outcome = contrib.invoke(handler, event, context)
+        self._conclude(lambda: None)
+        if outcome.error is not None and not isinstance(outcome.error, Exception):
+            self._end()
+        return outcome
+
+    def _enter(self, context: Any) -> None:
+        self._ids.renew()
+        if self._log_handler is not None:
+            self._log_handler.attach()
+        self._exporter.begin(str(getattr(context, "aws_request_id", "") or ""), context)
+        self._is_running = True
+        self._guard.arm()
+
+    def _started(self, span: Span) -> None:
+        """The official instrumentation has made a span: it gets what the event-context hook recorded before."""
+        try:
+            for early in self._spans.early.adopt(span.get_span_context()):
+                self._spans.put(early)
+            self._exporter.announce()
+        except Exception:
+            _logger.exception("the invocation's span is not announced")
 
     def succeed(self, invocation: Invocation | None, result: Any) -> None:
         """The handler returned."""

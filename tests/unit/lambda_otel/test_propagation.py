@@ -5,6 +5,7 @@ from opentelemetry import propagate
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, get_current_span, set_span_in_context
 
+from lambda_otel.export.drops import Drops
 from lambda_otel.propagation import XRayReader, install_propagators, parse_xray, sampled_lambda_segment
 
 HEADER = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1;Lineage=1:abc:0"
@@ -49,7 +50,7 @@ def test_parse_xray_of_something_else_is_none(header):
 
 
 def test_install_propagators_extracts_and_injects_what_is_named():
-    install_propagators(("tracecontext", "xray"))
+    install_propagators(("tracecontext", "xray"), Drops())
 
     context = propagate.extract({"X-Amzn-Trace-Id": HEADER})
     carrier = {}
@@ -60,7 +61,7 @@ def test_install_propagators_extracts_and_injects_what_is_named():
 
 
 def test_install_propagators_leaves_unknown_names_out(caplog):
-    propagator = install_propagators(("b3", "baggage"))
+    propagator = install_propagators(("b3", "baggage"), Drops())
 
     assert "`b3`" in caplog.text
     assert propagator.fields == {"baggage"}
@@ -69,7 +70,7 @@ def test_install_propagators_leaves_unknown_names_out(caplog):
 def test_install_propagators_keeps_the_variable_for_others(monkeypatch):
     monkeypatch.setenv("OTEL_PROPAGATORS", "nonsense")
 
-    install_propagators(("none",))
+    install_propagators(("none",), Drops())
 
     assert os.environ["OTEL_PROPAGATORS"] == "nonsense"
 

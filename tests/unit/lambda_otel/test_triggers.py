@@ -20,6 +20,7 @@ from opentelemetry.semconv._incubating.attributes import (
 from opentelemetry.trace import SpanKind, StatusCode
 
 import lambda_otel
+from lambda_otel.export.drops import Drops
 from lambda_otel.propagation import install_propagators
 from lambda_otel.triggers import trigger_of
 
@@ -30,7 +31,7 @@ XRAY = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled
 @pytest.fixture(autouse=True)
 def _propagators():
     before = propagate.get_global_textmap()
-    install_propagators(("tracecontext", "baggage"))
+    install_propagators(("tracecontext", "baggage"), Drops())
     yield
     propagate.set_global_textmap(before)
 

@@ -20,13 +20,17 @@ METRIC = "lambda_otel.dropped"
 class Drops:
     """Counts of what was dropped since they were last sent.
 
-    Signals are `traces`, `metrics` and `logs`. Reasons:
+    Signals are `traces`, `metrics` and `logs`, `baggage`, and `context` for a trace's context. Reasons:
 
     - `queue_full`: recorded faster than the Collector takes, or while there was none
     - `no_collector`: encoded, and given up to make room for newer requests
     - `rejected`: refused by the Collector
     - `too_large`: one request larger than all that may be pending
+    - `exporter_failed`: given to an exporter other than the Collector's, which failed
+    - `exporter_busy`: more than may wait for such an exporter, which is not done with what it has
     - `unencodable`: without a place in OTLP; attributes are counted under `attributes` as signal
+    - `too_many_keys`, `too_large` of `baggage`: above what is sent of it
+    - `no_room` of `baggage` and `context`: beside what the caller sends, a service does not take it
     """
 
     def __init__(self) -> None:

@@ -10,12 +10,15 @@ from lambda_otel.export.drops import Drops
 from lambda_otel.export.pace import Pace
 from lambda_otel.otlp._wire import Losses
 from lambda_otel.otlp.traces import encode_spans
-from lambda_otel.settings import MIB, Endpoint, Settings
+from lambda_otel.settings import Endpoint, Settings
+from lambda_otel.settings_table import MIB
 from lambda_otel.version import __version__
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
 
+    from lambda_otel.export.filters import AttributeFilters
+    from lambda_otel.export.others import OtherExporters
     from lambda_otel.logs import LogQueue
     from lambda_otel.metrics import LazyMeterProvider
     from lambda_otel.spans import SpanQueue
@@ -42,6 +45,11 @@ class Exporter:
     metrics : LazyMeterProvider or None
     logs : LogQueue or None
         None: the signal is switched off.
+
+    Attributes
+    ----------
+    others : OtherExporters or None
+        Who else gets what the Collector gets.
     """
 
     def __init__(
@@ -57,7 +65,10 @@ class Exporter:
     ) -> None:
         self._resource, self._drops, self._pace = resource, drops, pace
         self._spans, self._metrics, self._logs = spans, metrics, logs
-        self._is_announcing = settings["OTEL_LAMBDA_ANNOUNCE"]
+        self._sending = {signal for signal in _SIGNALS if settings.is_sending(signal.upper())}
+        self._is_announcing = settings["OTEL_LAMBDA_ANNOUNCE"] and "traces" in self._sending
+        self._filters = _filters(settings)
+        self.others: OtherExporters | None = None
         self._max_request_bytes = min(_MAX_REQUEST_BYTES, settings["OTEL_LAMBDA_MAX_PENDING_BYTES"] // 2)
         self._metric_interval_s = settings.seconds("OTEL_METRIC_EXPORT_INTERVAL")
         self._metrics_due_at = float("inf")
@@ -77,11 +88,13 @@ class Exporter:
         self._lock = Lock()
         pace.bind(self.between, self.flush)
 
-    def begin(self, invocation_id: str) -> None:
-        """An invocation begins: what is sent from now on carries its id."""
+    def begin(self, invocation_id: str, context: Any = None) -> None:
+        """An invocation begins: what is sent from now on carries its id, and its context knows how long it may take."""
         is_safe = invocation_id.isascii() and invocation_id.replace("-", "").isalnum()  # as all ids of Lambda's are
         self._invocation = INVOCATION_HEADER + invocation_id.encode() + b"\r\n" if is_safe else b""
         self._is_invoked = True
+        if self.others:
+            self.others.begin(context)
         self._metrics_due_at = monotonic() + self._metric_interval_s
         self._pace.begin()
 
@@ -91,11 +104,13 @@ class Exporter:
             return
         try:
             self._pace.end()
-            if not self._channels["traces"].is_closed:
+            if not self._channels["traces"].is_closed or self.others:
                 self._submit_all(with_metrics=True, is_end=True)
             self._exchange(is_waiting=True)
         finally:
             self._lock.release()
+        if self.others:
+            self.others.export()
 
     def between(self) -> None:
         """Export in the middle of an invocation, or because a queue is full. Another export under way is enough."""
@@ -104,7 +119,7 @@ class Exporter:
         try:
             if self._is_invoked:
                 self._pace.begin()
-            if self._channels["traces"].is_closed:
+            if self._channels["traces"].is_closed and not self.others:
                 return
             now = monotonic()
             is_due = now >= self._metrics_due_at
@@ -116,16 +131,21 @@ class Exporter:
             self._exchange(is_waiting=False)
         finally:
             self._lock.release()
+        if self.others:
+            self.others.start()
 
     def flush(self) -> None:
         """Export now: the function asked for it, or is about to exit."""
-        if self._channels["traces"].is_closed or not self._lock.acquire(timeout=_LOCK_S):
+        is_in_vain = self._channels["traces"].is_closed and not self.others
+        if is_in_vain or not self._lock.acquire(timeout=_LOCK_S):
             return
         try:
             self._submit_all(with_metrics=True, is_end=False)
             self._exchange(is_waiting=True)
         finally:
             self._lock.release()
+        if self.others:
+            self.others.export()
 
     def rescue(self) -> None:
         """Export what can be: metrics last, since collecting them needs locks that the interrupted code may hold."""
@@ -134,6 +154,8 @@ class Exporter:
         for with_metrics in (False, True):
             self._submit_all(with_metrics=with_metrics, is_end=with_metrics)
             self._exchange(is_waiting=True)
+        if self.others:
+            self.others.export(is_last=True)
 
     def announce(self) -> None:
         """Send open spans, so that a Collector that knows announcements can close them if nobody else does."""
@@ -150,6 +172,8 @@ class Exporter:
         self._lock = Lock()
         for channel in self._all:
             channel.forget()
+        if self.others:
+            self.others.forget()
 
     def disconnect(self) -> None:
         """Drop connections: after a restore they lead nowhere."""
@@ -158,20 +182,25 @@ class Exporter:
 
     def _submit_announcements(self) -> None:
         if self._spans is not None and (spans := self._spans.take_unannounced()):
-            self._submit("traces", encode_spans(spans)[0], 0, is_repeatable=False)
+            shown = self._filters.spans(spans) if self._filters else spans
+            self._submit("traces", encode_spans(shown)[0], 0, is_repeatable=False)
 
     def _submit_all(self, *, with_metrics: bool, is_end: bool) -> None:
         """Encode everything, the last request with the end header: answers come in order, so it ends all of them."""
         ready: list[_Encoded] = []
         if self._spans is not None and (spans := self._spans.take()):
-            ready += self._parts("traces", spans, encode_spans)
+            if self._filters:
+                spans = self._filters.spans(spans)
+            ready += self._shared("traces", spans, encode_spans)
         if self._logs is not None and (records := self._logs.take()):
             from lambda_otel.otlp.logs import encode_logs
 
-            ready += self._parts("logs", records, encode_logs)
+            if self._filters:
+                records = self._filters.records(records)
+            ready += self._shared("logs", records, encode_logs)
         if with_metrics and (metrics := self._encoded_metrics()):
             ready.append(metrics)
-        end = self._end_of(ready) if is_end else -1
+        end = self._end_of(ready) if is_end and self._sending else -1
         for index, (signal, body, items) in enumerate(ready):
             self._submit(signal, body, items, is_repeatable=items > 0, is_end=index == end)
 
@@ -181,6 +210,12 @@ class Exporter:
         if not any(self._channels[signal] is channel for signal, _, _ in ready):
             ready.append(("traces", b"", 0))
         return max(index for index, (signal, _, _) in enumerate(ready) if self._channels[signal] is channel)
+
+    def _shared(self, signal: str, items: list[Any], encode: Callable[[Any], tuple[bytes, Losses]]) -> list[_Encoded]:
+        """Items for everyone else, and encoded for the Collector; each if it is to have them."""
+        if self.others:
+            self.others.keep(signal, items)
+        return self._parts(signal, items, encode) if signal in self._sending else []
 
     def _parts(self, signal: str, items: list[Any], encode: Callable[[Any], tuple[bytes, Losses]]) -> list[_Encoded]:
         """Items in as few requests as their size allows."""
@@ -196,7 +231,9 @@ class Exporter:
             return None
         dropped = self._drops.take(self._resource) if self._drops else None
         data = [taken for taken in (self._metrics.take(), dropped) if taken]
-        if not data:
+        if data and self.others:
+            self.others.keep("metrics", data)
+        if not data or "metrics" not in self._sending:
             return None
         from lambda_otel.otlp.metrics import count_points, encode_metrics
 
@@ -214,8 +251,17 @@ class Exporter:
         self._channels[signal].submit(Request(signal, items, data, is_repeatable))
 
     def _exchange(self, *, is_waiting: bool) -> None:
-        for channel in self._all:
+        for channel in self._all if self._sending else ():
             channel.exchange(is_waiting=is_waiting, is_counted=self._is_invoked)
+
+
+def _filters(settings: Settings) -> "AttributeFilters | None":
+    text = settings["OTEL_LAMBDA_ATTRIBUTE_FILTERS"]
+    if not text:
+        return None
+    from lambda_otel.export.filters import make_filters
+
+    return make_filters(text, settings["OTEL_LAMBDA_HASH_SALT"] or "")
 
 
 def _channel(endpoint: Endpoint, drops: Drops, settings: Settings) -> Channel:
