@@ -17,6 +17,7 @@ import sys
 from lambda_otel import bootstrap
 telemetry = bootstrap._start()
 telemetry._exporter.flush()
+from lambda_otel import plugins
 from lambda_otel.aws import client, s3, transfer
 for name, module in list(sys.modules.items()):
     spec = getattr(module, "__spec__", None)
