@@ -47,8 +47,14 @@ LAYERS = TelemetryLayer ScienceLayer RuntimeLayer TelemetryContribLayer
 LAYER_SOURCES = $(shell find layers -name '*.py' -o -name 'requirements.txt' -o -name Makefile) layers/telemetry/otel-instrument
 COLLECTOR_SOURCES = $(shell find collector -name '*.go' -not -name '*_test.go') collector/go.mod collector/go.sum collector/Makefile
 
+# What is deployed, for the resource of all telemetry.
+.PHONY: version
+version:
+	@printf '{"version": "%s", "commit": "%s"}\n' "$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" \
+	  "$$(git rev-parse HEAD 2>/dev/null || echo unknown)" > functions/version.json
+
 .PHONY: layers
-layers: .build/layers/.built extension .build/lambda-runtime/.built ## build the layers for the local Lambda service
+layers: .build/layers/.built extension .build/lambda-runtime/.built version ## build the layers for the local Lambda service
 
 .build/layers/.built: $(VENV)/.installed $(LAYER_SOURCES)
 	@echo "building the layers (Python $(HOST_PY), $(HOST_ARCH))"
@@ -78,7 +84,7 @@ ARCH ?= x86_64
 SAM = SAM_CLI_TELEMETRY=0 AWS_EC2_METADATA_DISABLED=true $(SAM_VENV)/bin/sam
 
 .PHONY: build
-build: $(SAM_VENV)/.installed ## build with SAM for deployment (ARCH=x86_64|arm64 PY=3.11|3.12|3.13)
+build: $(SAM_VENV)/.installed version ## build with SAM for deployment (ARCH=x86_64|arm64 PY=3.11|3.12|3.13)
 	@PY=$(PY) ARCH=$(ARCH) PYTHON=$(CURDIR)/$(SAM_VENV)/bin/python SAM_CLI_TELEMETRY=0 AWS_EC2_METADATA_DISABLED=true \
 	  scripts/with_go.sh $(SAM_VENV)/bin/sam build --parameter-overrides Architecture=$(ARCH) PythonVersion=python$(PY)
 	@python$(PY) -c '' 2>/dev/null || \

@@ -102,7 +102,11 @@ def guarded_processors(names: tuple[str, ...], add: Callable[[GuardedProcessor],
     made = []
     for name in names:
         processor = make(name, "OTEL_LAMBDA_SPAN_PROCESSORS")
-        if processor is not None:
-            made.append(GuardedProcessor(name, processor))
-            add(made[-1])
+        if processor is None:
+            continue
+        if not isinstance(processor, SpanProcessor):
+            _logger.warning("`%s` is left out: expected a `SpanProcessor`, got `%s`", name, type(processor).__name__)
+            continue
+        made.append(GuardedProcessor(name, processor))
+        add(made[-1])
     return made

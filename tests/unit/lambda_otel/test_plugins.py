@@ -81,13 +81,16 @@ def test_guarded_processor_keeps_errors_from_the_function_and_tells_the_first(ca
 
 def test_processors_are_made_in_order_and_one_that_cannot_be_is_left_out(module, caplog):
     module.First, module.Last = type("First", (SpanProcessor,), {}), type("Last", (SpanProcessor,), {})
+    module.Other = dict
     added = []
 
-    made = guarded_processors(("users_code:First", "users_code:Gone", "users_code:Last"), added.append)
+    names = ("users_code:First", "users_code:Gone", "users_code:Other", "users_code:Last")
+    made = guarded_processors(names, added.append)
 
     assert added == made
     assert [type(one._processor).__name__ for one in made] == ["First", "Last"]
     assert "users_code:Gone" in caplog.text
+    assert "`users_code:Other` is left out: expected a `SpanProcessor`, got `dict`" in caplog.text
 
 
 def test_detected_attributes_stand_between_lambdas_own_and_the_settings(module):

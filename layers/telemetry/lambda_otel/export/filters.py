@@ -22,6 +22,7 @@ _logger = logging.getLogger("lambda_otel")
 
 _HASH_DIGITS = 16  # 64 bits: no two of four billion values are likely to share one
 _CACHED_NAMES = 1024
+_DROPPED = object()
 
 Action = Callable[[Any], Any]
 _Item = TypeVar("_Item", Event, Link)
@@ -145,11 +146,13 @@ class AttributeFilters:
 
     def _filtered(self, attributes: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         """Attributes with all rules applied; None if there are none for them."""
-        if not attributes or not any(self._of(name) for name in attributes):
+        # of an open span another thread may add to them meanwhile
+        plain = attributes.copy() if isinstance(attributes, BoundedAttributes) else attributes
+        if not plain or not any(self._of(name) for name in plain):
             return None
-        applied = ((name, _applied(self._of(name), value)) for name, value in attributes.items())
+        applied = ((name, _applied(self._of(name), value)) for name, value in plain.items())
         bounded = BoundedAttributes(
-            attributes={name: value for name, value in applied if value is not None}, immutable=True
+            attributes={name: value for name, value in applied if value is not _DROPPED}, immutable=True
         )
         bounded.dropped = getattr(attributes, "dropped", 0)  # by the SDK's limits: what a filter drops was not lost
         return bounded
@@ -164,14 +167,14 @@ class AttributeFilters:
 
 
 def _applied(actions: tuple[Action | None, ...], value: Any) -> Any:
-    """A value after all actions; None if it is to be dropped, or cannot be changed as it has to be."""
+    """A value after all actions; `_DROPPED` if it is to be, or if it cannot be changed as it has to be."""
     try:
         for action in actions:
             if action is None:
-                return None
+                return _DROPPED
             value = action(value)
     except Exception:  # noqa: BLE001  a value's own methods may raise anything; what cannot be hidden does not leave
-        return None
+        return _DROPPED
     return value
 
 

@@ -8,6 +8,7 @@ goes on when the environment is thawed. In a long invocation they are also start
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from threading import Thread
 from time import monotonic
 from typing import Any
@@ -113,8 +114,10 @@ class _Threaded:
         is_running = self._thread is not None and self._thread.is_alive()
         if is_running or self.is_idle:
             return
-        self._thread = Thread(target=_suppressed, args=(self.run,), name="lambda_otel exporter", daemon=True)
-        self._thread.start()
+        thread = Thread(target=_suppressed, args=(self.run,), name="lambda_otel exporter", daemon=True)
+        with suppress(RuntimeError):  # there can be no thread more, for now: what waits goes on waiting
+            thread.start()
+            self._thread = thread
 
     def wait(self, until: float) -> None:
         if self._thread is not None:

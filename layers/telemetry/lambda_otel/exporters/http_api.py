@@ -60,6 +60,7 @@ class HttpApiExporter(SpanExporter):
         self._poster = poster or _poster(self._budget_s)
         self._dead_letter = dead_letter or DeadLetter(path, max_bytes=max_bytes)
         self._refused = refused or DeadLetter(f"{path}.refused", max_bytes=max_bytes)
+        self._is_down = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Post spans, and then what could not be posted before.
@@ -79,6 +80,7 @@ class HttpApiExporter(SpanExporter):
             batch = lines[start : start + self._batch_size]
             answer = self._post(batch, until)
             if answer.is_taken:
+                self._is_down = False
                 continue
             if not answer.is_final:
                 self._put_off(lines[start:], answer)
@@ -104,7 +106,9 @@ class HttpApiExporter(SpanExporter):
 
     def _put_off(self, lines: Sequence[str], answer: Answer) -> None:
         gone = self._dead_letter.add(lines)
-        _logger.warning("%d spans could not be posted (%s) and wait in the dead letter", len(lines), answer.reason)
+        if not self._is_down:
+            self._is_down = True
+            _logger.warning("spans cannot be posted (%s) and wait in the dead letter", answer.reason)
         if gone:
             _logger.warning("the dead letter is full: the oldest %d spans in it are lost", gone)
 

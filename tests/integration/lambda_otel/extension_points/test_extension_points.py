@@ -128,7 +128,11 @@ def database(tmp_path_factory):
     return str(path)
 
 
-def test_geo_enrichment_says_where_an_object_was_uploaded_from(run_function, collector, database):
+@pytest.mark.parametrize(
+    ("filters", "address"),
+    [({}, "185.70.40.9"), ({"OTEL_LAMBDA_ATTRIBUTE_FILTERS": "drop:client.address"}, None)],
+)
+def test_geo_enrichment_says_where_an_object_was_uploaded_from(run_function, collector, database, filters, address):
     event = {
         "Records": [
             {
@@ -145,11 +149,12 @@ def test_geo_enrichment_says_where_an_object_was_uploaded_from(run_function, col
         [event],
         OTEL_LAMBDA_SPAN_PROCESSORS="lambda_otel.processors.geo:GeoEnrichment",
         OTEL_LAMBDA_GEO_DATABASE=database,
+        **filters,
     )
 
     (root,) = (span for span in collector.spans() if span.name == "fn")
     assert attributes(root)["geo.country.iso_code"] == "CH"
-    assert attributes(root)["client.address"] == "185.70.40.9"
+    assert attributes(root).get("client.address") == address
 
 
 # exporters

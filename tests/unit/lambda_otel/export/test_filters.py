@@ -122,14 +122,14 @@ def test_open_span_can_be_filtered_and_goes_on():
 
 
 def test_log_records_are_filtered_and_their_bodies_are_not():
-    record = LogRecord(body="a=1", attributes={"a": 1, "b": 2}, timestamp=1, observed_timestamp=2)
+    record = LogRecord(body="a=1", attributes={"a": 1, "b": 2, "none": None}, timestamp=1, observed_timestamp=2)
     readable = ReadableLogRecord(record, Resource({}))
 
     (copy,) = make_filters("drop:a", "").records([readable])
 
-    assert dict(copy.log_record.attributes) == {"b": 2}
+    assert dict(copy.log_record.attributes) == {"b": 2, "none": None}
     assert (copy.log_record.body, copy.log_record.timestamp) == ("a=1", 1)
-    assert dict(readable.log_record.attributes) == {"a": 1, "b": 2}
+    assert dict(readable.log_record.attributes) == {"a": 1, "b": 2, "none": None}
 
 
 def test_value_that_cannot_be_hashed_does_not_leave():

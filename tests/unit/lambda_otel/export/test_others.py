@@ -136,6 +136,23 @@ def test_exports_are_not_traced(drops):
     assert context_api._SUPPRESS_HTTP_INSTRUMENTATION_KEY in context
 
 
+def test_thread_that_cannot_be_had_leaves_the_batch_for_the_next_export(drops, monkeypatch):
+    exporter = Collecting()
+    fan = others(drops, exporter)
+    fan.keep("traces", [1])
+
+    def refuse(self):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        fan.export()
+    assert exporter.batches == []
+    fan.export()
+
+    assert exporter.batches == [[1]]
+
+
 def test_fork_leaves_nothing_behind(drops):
     exporter = Collecting()
     fan = others(drops, exporter)

@@ -73,7 +73,9 @@ def test_what_cannot_be_posted_waits_and_is_posted_after_the_next_success(
     api.answers += [200, (503, {"Retry-After": "60"}, b"")]
     assert exporter.export(make_spans(5)) is SUCCESS
     assert names(dead_letter) == ["s2", "s3", "s4"]
-    assert "3 spans could not be posted (status 503)" in caplog.text
+    assert exporter.export([]) is SUCCESS
+    (warning,) = caplog.records
+    assert warning.getMessage() == "spans cannot be posted (status 503) and wait in the dead letter"
 
     exporter._poster._not_before = 0.0  # the minute has passed
     api.requests.clear()
@@ -135,6 +137,17 @@ def test_exporter_is_made_from_its_variables(api, monkeypatch, make_spans, tmp_p
     ((_, headers, _),) = api.requests
     assert headers["authorization"] == "Bearer sesame"
     exporter.shutdown()
+
+
+def test_outage_is_told_once_and_the_next_one_again(api, exporter, make_spans, caplog):
+    exporter._budget_s = 0.2
+    for answers in ([503] * 50, [503] * 50, [200] * 50, [503] * 50):
+        api.answers.clear()
+        api.answers += answers
+        exporter._poster._not_before = 0.0
+        exporter.export(make_spans(1))
+
+    assert len(caplog.records) == 2
 
 
 # the dead letter by itself

@@ -144,6 +144,14 @@ def test_connection_that_was_closed_while_idle_is_made_anew_at_once(api, time):
     post.close()
 
 
+@pytest.mark.parametrize("value", ["a\r\nb", "a\nb", "\N{EURO SIGN}", "\x00"])
+def test_header_that_cannot_be_sent_is_an_error_that_does_not_show_it(api, value):
+    with pytest.raises(ValueError, match="expected headers") as caught:
+        Poster(api.url, {"authorization": f"sesame{value}"}, budget_s=1.0)
+
+    assert "sesame" not in str(caught.value)
+
+
 def test_nobody_there_is_an_answer_that_is_not_final(time):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
