@@ -12,19 +12,32 @@ const (
 	refusedSuffix = ".refused.gz"
 )
 
+// bundleBytes is how much goes into one object, before compression. What is stored when the time is over is safe, so a
+// lot that waits goes in several.
+const bundleBytes = 8 << 20
+
 // handOver stores all that waits in the bucket, and then what was refused.
 func (e *environment) handOver(ctx context.Context) error {
-	pending := handoff.NewBundle()
-	if err := e.box.Leftover(pending.Add); err != nil {
-		return err
+	for {
+		pending := handoff.NewBundle()
+		forget, err := e.box.Leftover(bundleBytes, pending.Add)
+		if err != nil {
+			return err
+		}
+		if pending.Len() == 0 {
+			break
+		}
+		if err := put(ctx, e.store, e.store.Key(e.function.Name, e.function.Instance, pendingSuffix), pending); err != nil {
+			return err
+		}
+		forget()
 	}
-	if err := put(ctx, e.store, e.store.Key(e.function.Name, e.function.Instance, pendingSuffix), pending); err != nil {
-		return err
-	}
-	e.box.HandedOver()
 	refused := handoff.NewBundle()
 	if err := e.box.Refusals(refused.Add); err != nil {
 		return err
+	}
+	if refused.Len() == 0 {
+		return nil
 	}
 	if err := put(ctx, e.store, e.store.Key(e.function.Name, e.function.Instance, refusedSuffix), refused); err != nil {
 		return err
@@ -33,9 +46,6 @@ func (e *environment) handOver(ctx context.Context) error {
 }
 
 func put(ctx context.Context, store *handoff.Store, key string, bundle *handoff.Bundle) error {
-	if bundle.Len() == 0 {
-		return nil
-	}
 	body, err := bundle.Close()
 	if err != nil {
 		return err

@@ -401,6 +401,32 @@ func TestRunHandsOverAtShutdownWhatIsLeft(t *testing.T) {
 	}
 }
 
+func TestRunHandsOverAsMuchAsTheTimeAllows(t *testing.T) {
+	r := prepare(t)
+	r.env["OTEL_LAMBDA_HANDOFF_URI"] = "s3://a-bucket/telemetry"
+	r.start().awaitReady()
+	r.sink.Answer(func(string, int) lambdatest.Answer { return lambdatest.Answer{Status: http.StatusServiceUnavailable} })
+	r.bucket.HangAfter(2)
+	id := r.lambda.Invoke(10 * time.Second)
+	for range 3 {
+		big := spans("one")
+		big.ResourceSpans().At(0).Resource().Attributes().PutStr("filler", strings.Repeat("x", 9<<20))
+		r.post(big, "")
+	}
+	r.post(spans("last"), id)
+	r.lambda.AwaitNext(5 * time.Second)
+	r.lambda.Shutdown("spindown")
+	if took := r.awaitExit(2 * time.Second); took > 1500*time.Millisecond {
+		t.Errorf("took %v", took)
+	}
+	if objects := r.bucket.Objects(); len(objects) != 2 {
+		t.Errorf("%d objects were stored before the bucket hung", len(objects))
+	}
+	if !strings.Contains(r.out.String(), "could not be handed over, it stays in the spool") {
+		t.Errorf("printed: %s", r.out.String())
+	}
+}
+
 func TestRunLeavesToTheNextProcessWhatItCannotHandOver(t *testing.T) {
 	r := prepare(t).start().awaitReady()
 	r.sink.Answer(func(string, int) lambdatest.Answer { return lambdatest.Answer{Status: 503} })
@@ -704,6 +730,9 @@ func TestRunExportsMetricsInEitherMode(t *testing.T) {
 				`builtin:,yaml:{receivers: {otlp: {protocols: {http: {endpoint: "%s"}, grpc: {endpoint: "%s"}}}}}`, r.otlp, freePort(t))
 			r.env["OTEL_EXPORTER_OTLP_ENDPOINT"] = r.sink.URL()
 			r.env["OTEL_LAMBDA_METRICS_MODE"] = tc.mode
+			if tc.mode != "gateway" {
+				r.sink.RefuseDelta()
+			}
 			r.start().awaitReady()
 			start := time.Now().UnixNano()
 			for i := range int64(3) {

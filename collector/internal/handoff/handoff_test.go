@@ -64,6 +64,18 @@ func TestKeysSortByTimeAndStayUnderTheFunction(t *testing.T) {
 	}
 }
 
+func TestKeysOfOneMomentAreTold(t *testing.T) {
+	s, err := StoreFrom(lookup(map[string]string{EnvURI: "s3://b/telemetry", "AWS_REGION": "eu-west-1"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.now = func() time.Time { return time.UnixMilli(1700000000000) }
+	keys := []string{s.Key("f", "i", ".otlp.gz"), s.Key("f", "i", ".otlp.gz"), s.Key("f", "i", ".refused.gz")}
+	if !slices.IsSorted(keys) || len(slices.Compact(slices.Clone(keys))) != 3 {
+		t.Errorf("keys %q", keys)
+	}
+}
+
 func TestBundleCanBeTakenApart(t *testing.T) {
 	b := NewBundle()
 	for _, add := range []struct {

@@ -35,6 +35,7 @@ type Store struct {
 	client      http.Client
 	signer      *v4.Signer
 	now         func() time.Time
+	last        time.Time // of which a key was made
 }
 
 // StoreFrom reads the environment; nil if no bucket is named.
@@ -89,9 +90,13 @@ func bucketURL(bucket, region string, getenv func(string) string) (*url.URL, err
 	return url.Parse("https://" + bucket + ".s3." + region + "." + suffix)
 }
 
-// Key is a name that no other environment uses. Names sort by time.
+// Key is a name that is used once. Names sort by time.
 func (s *Store) Key(function, instance, suffix string) string {
-	now := s.now().UTC()
+	now := s.now().UTC().Truncate(time.Millisecond)
+	if !now.After(s.last) {
+		now = s.last.Add(time.Millisecond)
+	}
+	s.last = now
 	return path.Join(s.prefix, function, now.Format("2006/01/02"), now.Format("150405.000")+"-"+instance+suffix)
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"io"
 	"maps"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -22,11 +23,12 @@ type Bucket struct {
 	objects map[string][]byte
 	signed  []string
 	refuse  int
+	room    int
 }
 
 // NewBucket starts a bucket that stops with the test.
 func NewBucket(t testing.TB) *Bucket {
-	b := &Bucket{t: t, objects: map[string][]byte{}}
+	b := &Bucket{t: t, objects: map[string][]byte{}, room: math.MaxInt}
 	b.server = httptest.NewServer(http.HandlerFunc(b.serve))
 	t.Cleanup(b.server.Close)
 	return b
@@ -42,6 +44,13 @@ func (b *Bucket) Refuse(times int) {
 	b.refuse = times
 }
 
+// HangAfter makes it take so many objects and leave all further requests without an answer.
+func (b *Bucket) HangAfter(objects int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.room = objects
+}
+
 func (b *Bucket) serve(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil || r.Method != http.MethodPut {
@@ -55,6 +64,13 @@ func (b *Bucket) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
+	if b.room <= 0 {
+		b.mu.Unlock()
+		<-r.Context().Done()
+		b.mu.Lock()
+		return
+	}
+	b.room--
 	b.signed = append(b.signed, r.Header.Get("Authorization"))
 	b.objects[strings.TrimPrefix(r.URL.Path, "/")] = body
 }

@@ -31,8 +31,9 @@ type Sink struct {
 	t      testing.TB
 	server *httptest.Server
 
-	mu       sync.Mutex
-	answer   func(path string, size int) Answer
+	mu           sync.Mutex
+	refusesDelta bool
+	answer       func(path string, size int) Answer
 	requests int
 	traces   []ptrace.Traces
 	metrics  []pmetric.Metrics
@@ -60,6 +61,13 @@ func (s *Sink) Answer(with func(path string, size int) Answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.answer = with
+}
+
+// RefuseDelta has the backend answer 400 to metrics requests that hold a delta, as Mimir does.
+func (s *Sink) RefuseDelta() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refusesDelta = true
 }
 
 func (s *Sink) serve(w http.ResponseWriter, r *http.Request) {
@@ -96,11 +104,15 @@ func (s *Sink) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(answer.Status)
 		return
 	}
-	s.take(r.URL.Path, request)
+	if !s.take(r.URL.Path, request) {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
 	w.Header().Set("Content-Type", "application/x-protobuf")
 }
 
-func (s *Sink) take(path string, request []byte) {
+// take keeps what a request holds, and reports whether the backend accepts it.
+func (s *Sink) take(path string, request []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch path {
@@ -115,6 +127,9 @@ func (s *Sink) take(path string, request []byte) {
 		if err := export.UnmarshalProto(request); err != nil {
 			s.t.Errorf("the backend got no metrics request: %v", err)
 		}
+		if s.refusesDelta && hasDelta(export.Metrics()) {
+			return false
+		}
 		s.metrics = append(s.metrics, export.Metrics())
 	case "/v1/logs":
 		export := plogotlp.NewExportRequest()
@@ -123,6 +138,32 @@ func (s *Sink) take(path string, request []byte) {
 		}
 		s.logs = append(s.logs, export.Logs())
 	}
+	return true
+}
+
+func hasDelta(md pmetric.Metrics) bool {
+	for _, rm := range md.ResourceMetrics().All() {
+		for _, sm := range rm.ScopeMetrics().All() {
+			for _, metric := range sm.Metrics().All() {
+				if temporality(metric) == pmetric.AggregationTemporalityDelta {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+func temporality(metric pmetric.Metric) pmetric.AggregationTemporality {
+	switch metric.Type() {
+	case pmetric.MetricTypeSum:
+		return metric.Sum().AggregationTemporality()
+	case pmetric.MetricTypeHistogram:
+		return metric.Histogram().AggregationTemporality()
+	case pmetric.MetricTypeExponentialHistogram:
+		return metric.ExponentialHistogram().AggregationTemporality()
+	}
+	return pmetric.AggregationTemporalityUnspecified
 }
 
 // Requests is how many have come, whatever was answered.

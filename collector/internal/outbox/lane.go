@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -327,38 +328,40 @@ func (l *Lane[T]) forgive() {
 	}
 }
 
-func (l *Lane[T]) leftover(visit func([]byte) error) error {
+// leftover visits items from the head of the queue until it has visited limit bytes. What cannot be read any more is
+// taken out.
+func (l *Lane[T]) leftover(limit int, visit func([]byte) error) (visited, size int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	kept := l.queue[:0]
-	for _, it := range l.queue {
-		if l.load(&it) {
-			kept = append(kept, it)
+	for visited < len(l.queue) && size < limit {
+		it := &l.queue[visited]
+		if !l.load(it) {
+			l.queue = slices.Delete(l.queue, visited, visited+1)
+			continue
 		}
-	}
-	clear(l.queue[len(kept):])
-	l.queue = kept
-	for _, it := range l.queue {
 		request, err := l.codec.Encode(it.payload)
 		if err != nil {
-			return err
+			return visited, size, err
 		}
 		if err := visit(request); err != nil {
-			return err
+			return visited, size, err
 		}
+		visited++
+		size += len(request)
 	}
-	return nil
+	return visited, size, nil
 }
 
-func (l *Lane[T]) handedOver() {
+// handedOver takes what leftover visited off the queue.
+func (l *Lane[T]) handedOver(visited int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, it := range l.queue {
+	for _, it := range l.queue[:visited] {
 		l.discard(it)
 		l.box.counts[l.signal].handedOver.Add(int64(it.count))
 		if len(it.seqs) > 0 {
 			_ = l.box.spool.Ack(it.seqs...)
 		}
 	}
-	l.queue = nil
+	l.queue = slices.Delete(l.queue, 0, visited)
 }

@@ -49,8 +49,8 @@ type drain interface {
 	adopt(seq uint64, request []byte)
 	flush(ctx context.Context) error
 	forgive()
-	leftover(visit func(request []byte) error) error
-	handedOver()
+	leftover(limit int, visit func(request []byte) error) (visited, size int, err error)
+	handedOver(visited int)
 }
 
 type replay struct {
@@ -157,26 +157,30 @@ func (o *Outbox) Forgive() {
 	}
 }
 
-// Leftover visits the encoded form of all that waits. No flush may run meanwhile.
-func (o *Outbox) Leftover(visit func(Signal, []byte) error) error {
+// Leftover visits the encoded form of what waits, a lane's oldest first, until it has visited about limit bytes. No
+// flush may run meanwhile. To call forget is to say that somebody else delivers what was visited.
+func (o *Outbox) Leftover(limit int, visit func(Signal, []byte) error) (forget func(), err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, l := range o.lanes {
-		_, signal := l.key()
-		if err := l.leftover(func(request []byte) error { return visit(signal, request) }); err != nil {
-			return err
+	visited := make([]int, len(o.lanes))
+	for i, l := range o.lanes {
+		if limit <= 0 {
+			break
 		}
+		_, signal := l.key()
+		count, size, err := l.leftover(limit, func(request []byte) error { return visit(signal, request) })
+		if err != nil {
+			return nil, err
+		}
+		visited[i] = count
+		limit -= size
 	}
-	return nil
-}
-
-// HandedOver forgets all that Leftover visited: somebody else delivers it.
-func (o *Outbox) HandedOver() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, l := range o.lanes {
-		l.handedOver()
-	}
+	lanes := o.lanes
+	return func() {
+		for i, count := range visited {
+			lanes[i].handedOver(count)
+		}
+	}, nil
 }
 
 // Refusals visits what backends refused and is still kept.

@@ -324,15 +324,66 @@ func TestLeftoverIsAllThatWaits(t *testing.T) {
 	f.put(t, "c")
 	f.put(t, "from-disk")
 	var left []string
-	if err := f.Leftover(func(_ Signal, request []byte) error { left = append(left, string(request)); return nil }); err != nil {
+	note := func(_ Signal, request []byte) error { left = append(left, string(request)); return nil }
+	forget, err := f.Leftover(1<<20, note)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(left, []string{"a b", "c", "from-disk"}) {
 		t.Errorf("left %q", left)
 	}
-	f.HandedOver()
+	forget()
 	if got := f.Stats().Signal[Traces]; got.HandedOver != 4 || f.PendingBytes() != 0 || f.spool.Bytes() != 0 || f.cached.Load() != 0 {
 		t.Errorf("counted %+v, %d bytes pending, %d in the spool, %d in memory", got, f.PendingBytes(), f.spool.Bytes(), f.cached.Load())
+	}
+}
+
+func TestLeftoverComesInPartsThatAreForgottenOneByOne(t *testing.T) {
+	f := newFixture(t, func(o *Options) { o.MemoryBytes = 6 })
+	for _, word := range []string{"first", "second", "third"} {
+		f.put(t, word)
+	}
+	visit := func() (left []string, forget func()) {
+		forget, err := f.Leftover(7, func(_ Signal, request []byte) error { left = append(left, string(request)); return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return left, forget
+	}
+	left, forget := visit()
+	if again, _ := visit(); !slices.Equal(left, []string{"first", "second"}) || !slices.Equal(again, left) {
+		t.Errorf("visited %q, then %q without a forget between", left, again)
+	}
+	forget()
+	if got := f.Stats().Signal[Traces].HandedOver; got != 2 || f.PendingBytes() == 0 {
+		t.Errorf("%d handed over, %d bytes pending", got, f.PendingBytes())
+	}
+	left, forget = visit()
+	forget()
+	if again, _ := visit(); !slices.Equal(left, []string{"third"}) || len(again) > 0 {
+		t.Errorf("visited %q, then %q", left, again)
+	}
+	if f.PendingBytes() != 0 || f.cached.Load() != 0 || f.spool.Bytes() != 0 {
+		t.Errorf("%d bytes pending, %d in memory, %d in the spool", f.PendingBytes(), f.cached.Load(), f.spool.Bytes())
+	}
+}
+
+func TestLeftoverSkipsWhatCannotBeRead(t *testing.T) {
+	f := newFixture(t, func(o *Options) { o.MemoryBytes = 1 })
+	for _, word := range []string{"first", "second", "third"} {
+		f.put(t, word)
+	}
+	if err := f.spool.Ack(f.lane.queue[1].seqs...); err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	forget, err := f.Leftover(1<<20, func(_ Signal, request []byte) error { left = append(left, string(request)); return nil })
+	if err != nil || !slices.Equal(left, []string{"first", "third"}) {
+		t.Fatalf("left %q, error %v", left, err)
+	}
+	forget()
+	if got := f.Stats().Signal[Traces]; got.HandedOver != 2 || got.Lost != 1 || f.PendingBytes() != 0 {
+		t.Errorf("counted %+v, %d bytes pending", got, f.PendingBytes())
 	}
 }
 
