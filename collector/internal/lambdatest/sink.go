@@ -34,11 +34,11 @@ type Sink struct {
 	mu           sync.Mutex
 	refusesDelta bool
 	answer       func(path string, size int) Answer
-	requests int
-	traces   []ptrace.Traces
-	metrics  []pmetric.Metrics
-	logs     []plog.Logs
-	stopped  chan struct{}
+	requests     int
+	traces       []ptrace.Traces
+	metrics      []pmetric.Metrics
+	logs         []plog.Logs
+	stopped      chan struct{}
 }
 
 // NewSink starts a backend that takes everything and stops with the test.
