@@ -88,6 +88,14 @@ def test_bundle_that_unpacks_to_too_much_is_poison(monkeypatch):
         next(requests)
 
 
+def test_request_larger_than_any_of_ours_is_poison_unread(monkeypatch):
+    monkeypatch.setattr(bundle, "MAX_REQUEST_BYTES", 100)
+    assert read(packed([(Signal.LOGS, bytes(100))])) == [(Signal.LOGS, bytes(100))]
+
+    with pytest.raises(PoisonError, match="of 100 bytes, but request 1 is of 101"):
+        read(packed([(Signal.LOGS, bytes(101))]))
+
+
 def test_bundle_of_too_many_requests_is_poison(monkeypatch):
     monkeypatch.setattr(bundle, "MAX_REQUESTS", 50)
 

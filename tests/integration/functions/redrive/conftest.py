@@ -76,13 +76,13 @@ class FakeBackend:
                 if reply.is_reset:
                     self.close_connection = True
                     return
+                if 200 <= reply.status < 300:
+                    fake.taken.append(request)
                 self.send_response(reply.status)
                 for name, value in {"Content-Length": str(len(reply.body)), **reply.headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(reply.body)
-                if 200 <= reply.status < 300:
-                    fake.taken.append(request)
 
             def handle(self) -> None:
                 with contextlib.suppress(ConnectionError):  # a client that gave up

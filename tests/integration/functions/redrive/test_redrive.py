@@ -137,6 +137,15 @@ def test_backend_that_asked_for_time_is_left_alone_by_later_invocations(handed_o
     assert len(fake_backend.requests) == 1
 
 
+@pytest.mark.parametrize("reply", [{"status": 503}, {"status": 429}, {"is_reset": True}], ids=["503", "429", "reset"])
+def test_backend_that_takes_nothing_is_not_asked_for_every_object(handed_over, fake_backend, make, clock, reply):
+    keys = [handed_over.put(make.bundle(make.traces("a"), make.traces("b")), f"{n}.otlp.gz") for n in range(5)]
+    fake_backend.answer = lambda _: make.reply(**reply)
+
+    assert outcomes(handler(handed_over.event(*keys), clock)) == ["waiting"] * 5
+    assert len(fake_backend.requests) <= 2, "one, and one more where a kept-alive connection might have been to blame"
+
+
 def test_signal_that_is_refused_does_not_hold_up_the_others(handed_over, fake_backend, make, clock, tmp_path):
     key = handed_over.put(make.bundle(make.counts(1), make.traces("a"), make.counts(2), make.log_lines("x")))
     fake_backend.answer = lambda request: make.reply(429 if request.path == "/v1/metrics" else 200)
@@ -347,6 +356,26 @@ def test_error_of_s3_is_raised_after_the_other_objects(handed_over, fake_backend
         handler(handed_over.event(*keys), clock)
 
     assert handed_over.keys() == [keys[0]]
+
+
+@pytest.mark.parametrize(("status", "method"), [(400, "keep_refused"), (429, "keep_rest")])
+def test_object_is_not_removed_when_what_is_left_of_it_cannot_be_kept(
+    handed_over, fake_backend, make, clock, monkeypatch, status, method
+):
+    from redrive.bucket import telemetry_bucket
+
+    def refuse(*_args):
+        raise PermissionError("no")
+
+    content = make.bundle(make.traces("a"), make.traces("bad"))
+    key = handed_over.put(content)
+    fake_backend.answer = lambda request: make.reply(status if b"bad" in request.body else 200)
+    monkeypatch.setattr(telemetry_bucket(), method, refuse)
+
+    with pytest.raises(PermissionError):
+        handler(handed_over.event(key), clock)
+
+    assert handed_over.get(key) == content
 
 
 def test_no_backend_is_an_error_only_when_something_waits(handed_over, clock, monkeypatch, sample_event, make):
