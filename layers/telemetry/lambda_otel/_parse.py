@@ -1,7 +1,7 @@
 """From the text of an environment variable to a value; each raises ValueError with what was expected."""
 
 from collections.abc import Callable
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 DIRECT = "otlp_http_direct"
 EXPORTERS = ("otlp", DIRECT, "console", "file", "none")
@@ -47,6 +47,14 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
+def preloadable(text: str) -> tuple[str, ...]:
+    """Signals whose part of the SDK can be loaded ahead."""
+    found = names(text)
+    if not set(found) <= {"metrics", "logs"}:
+        raise ValueError("expected `metrics`, `logs` or both, comma separated")
+    return found
+
+
 def pairs(text: str) -> tuple[tuple[str, str], ...]:
     """`key=value`, comma separated and percent encoded."""
     found = []
@@ -61,7 +69,7 @@ def pairs(text: str) -> tuple[tuple[str, str], ...]:
 def collector_url(text: str) -> str:
     """Where a Collector listens."""
     url = urlsplit(text.strip())
-    if url.scheme != "http" or not url.hostname:
+    if url.scheme != "http" or not url.hostname or not _has_port(url):
         raise ValueError("expected `http://host:port`; TLS is the Collector's")
     return text.strip()
 
@@ -77,9 +85,17 @@ def probability(text: str) -> float:
 def backend_url(text: str) -> str:
     """Where a backend or an API is."""
     url = urlsplit(text.strip())
-    if url.scheme not in ("http", "https") or not url.hostname:
+    if url.scheme not in ("http", "https") or not url.hostname or not _has_port(url):
         raise ValueError("expected `https://host/path` or `http://host/path`")
     return text.strip()
+
+
+def _has_port(url: SplitResult) -> bool:
+    """Whether the port, if there is one, can be; it is not looked at before it is asked for."""
+    try:
+        return url.port != 0
+    except ValueError:
+        return False
 
 
 def _is_dotted(text: str) -> bool:

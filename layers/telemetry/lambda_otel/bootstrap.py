@@ -61,11 +61,15 @@ def instrument(handler: Handler) -> Handler:
 def _by_us(telemetry: "Telemetry", handler: Handler) -> Handler:
     @wraps(handler)
     def instrumented(event: Any, context: Any) -> Any:
+        if telemetry.is_invoked:  # instrumented twice, with a decorator between that does not show it
+            return handler(event, context)
         invocation = telemetry.begin(event, context)
         try:
             result = handler(event, context)
         except BaseException as error:
             telemetry.fail(invocation, error)
+            # without our frame in it, whoever prints the stack trace prints what it would be without us
+            error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
             raise
         telemetry.succeed(invocation, result)
         return result
@@ -76,6 +80,8 @@ def _by_us(telemetry: "Telemetry", handler: Handler) -> Handler:
 def _by_contrib(telemetry: "Telemetry", contrib: "Contrib", handler: Handler) -> Handler:
     @wraps(handler)
     def instrumented(event: Any, context: Any) -> Any:
+        if telemetry.is_invoked:
+            return handler(event, context)
         outcome = telemetry.invoke(contrib, handler, event, context)
         try:
             if outcome.error is not None:

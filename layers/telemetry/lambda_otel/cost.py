@@ -98,7 +98,7 @@ def measure_cost(telemetry: "Telemetry", began_ns: int) -> None:
     ]
     for owner, names in counted:
         _wrap(owner, names, clock.counted)
-    _wrap(InvocationStarter, ("ask_hook", "_ask_hook"), clock.uncounted)
+    _wrap(InvocationStarter, ("ask_hook",), clock.uncounted)
     _publish_after_invocations(clock, init_ns)
 
 

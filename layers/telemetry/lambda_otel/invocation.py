@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from time import time_ns
 from typing import Any
 
@@ -32,8 +31,11 @@ class Invocation:
 
     def succeed(self, result: Any) -> None:
         """The handler returned."""
-        if self._trigger.conclude is not None:
-            self._trigger.conclude(self.span, result)
+        try:
+            if self._trigger.conclude is not None:
+                self._trigger.conclude(self.span, result)
+        except Exception:
+            _logger.debug("the result is not what this kind of event is answered with", exc_info=True)
         self._end()
 
     def fail(self, error: BaseException) -> None:
@@ -41,8 +43,11 @@ class Invocation:
         kind = type(error)
         name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
         self.span.set_attribute("error.type", name)
-        self.span.record_exception(error)
-        self.span.set_status(Status(StatusCode.ERROR, f"{kind.__name__}: {error}"))
+        try:
+            self.span.record_exception(error)
+            self.span.set_status(Status(StatusCode.ERROR, f"{kind.__name__}: {error}"))
+        except Exception:  # noqa: BLE001  an error that cannot tell its message
+            self.span.set_status(Status(StatusCode.ERROR, kind.__name__))
         self._end()
 
     def _end(self) -> None:
@@ -114,7 +119,9 @@ class InvocationStarter:
         if found is not None:
             return found, attributes
         carrier = trigger.carrier if trigger.carrier is not None else _client_context(context)
-        return self._propagator.extract(carrier, Context()), attributes
+        # an event may have anything where a header's text should be
+        texts = {name: value for name, value in carrier.items() if isinstance(value, str)}
+        return self._propagator.extract(texts, Context()), attributes
 
     def ask_hook(self, event: Any, context: Any) -> tuple[Context | None, Mapping[str, Any]]:
         """What the function itself knows of an event's origin; the first of its hooks that has a context ends it."""
@@ -134,13 +141,17 @@ class InvocationStarter:
         """What one hook says. Its failure leaves the event to the next one, and at last to the triggers."""
         try:
             if name not in self._hooks:
-                module, _, function = name.partition(":")
-                self._hooks[name] = getattr(import_module(module), function)
+                from lambda_otel.plugins import load
+
+                self._hooks[name] = load(name)
             result = self._hooks[name](event, context)
             found, attributes = result if isinstance(result, tuple) else (result, {})
             return found, known(attributes or {})
-        except Exception:
-            _logger.warning("`%s` failed; the event's own context is used", name, exc_info=True)
+        except Exception as error:
+            # an error of the hook may quote the event; one of finding it says what is wrong with its name
+            told = type(error).__name__ if name in self._hooks else f"{type(error).__name__}: {error}"
+            _logger.warning("`%s` failed (%s); the event's own context is used", name, told)
+            _logger.debug("the error", exc_info=True)
             return None, {}
 
     def _links(self, trigger: Trigger) -> tuple[Link, ...]:
@@ -158,7 +169,7 @@ def _client_context(context: Any) -> Mapping[str, str]:
     custom = getattr(getattr(context, "client_context", None), "custom", None)
     if not isinstance(custom, Mapping):
         return {}
-    return {str(name).lower(): value for name, value in custom.items() if isinstance(value, str)}
+    return {str(name).lower(): value for name, value in custom.items()}
 
 
 def _arn_attributes(arn: str, version: str | None) -> dict[str, str]:

@@ -10,23 +10,29 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import wraps
+from threading import Lock, get_ident
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from opentelemetry._logs import Logger, LoggerProvider, LogRecord, SeverityNumber
 from opentelemetry.context import Context, get_current
 
 from lambda_otel.export.drops import Drops
 from lambda_otel.export.pace import Pace
+from lambda_otel.settings_table import MIB
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.util.types import Attributes
 
 _SEVERITY_TEXTS = {"WARNING": "WARN", "CRITICAL": "FATAL"}
-_LINE = "lambda_otel_line"
+_MARK = "_lambda_otel"
+_MAX_LETTERS = 4 * MIB  # of all messages that wait
+# printed lines by record; not on the record, since formatters print what they find there
+_lines: WeakKeyDictionary[logging.LogRecord, str] = WeakKeyDictionary()
 # what every record has, or gets on its way; the rest was given as `extra`
-_GIVEN_FIELDS = {"message", "asctime", "aws_request_id", "tenant_id", _LINE}
+_GIVEN_FIELDS = {"message", "asctime", "aws_request_id", "tenant_id", "_frame_type"}
 _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | _GIVEN_FIELDS
 _SIMPLE_TYPES = (str, bool, int, float)
 
@@ -42,20 +48,24 @@ class LogQueue:
     drops : Drops
     pace : Pace
     batch_size, max_size : int
-        Records that are a batch, and that may wait; more are dropped.
+        Records that are a batch, and that may wait; more are dropped, and more than 4 MiB of messages.
     """
 
     def __init__(self, drops: Drops, pace: Pace, *, batch_size: int, max_size: int) -> None:
         self._drops, self._pace, self._batch_size, self._max_size = drops, pace, batch_size, max_size
         self._records: deque[Any] = deque()
+        self._letters = 0
 
     def put(self, record: Any) -> None:
         """Queue a record, the SDK's or `Printed`, or count it if the queue is full."""
-        if len(self._records) < self._max_size:
+        letters = len(record.message) if isinstance(record, Printed) else 0
+        if len(self._records) < self._max_size and self._letters + letters <= _MAX_LETTERS:
             self._records.append(record)
+            self._letters += letters
         else:
             self._drops.add("logs", "queue_full", 1)
-        if len(self._records) >= self._batch_size or monotonic() >= self._pace.due_at:
+        is_full = len(self._records) >= self._batch_size or self._letters >= _MAX_LETTERS // 2
+        if is_full or monotonic() >= self._pace.due_at:
             self._pace.export()
 
     def take(self) -> list[Any]:
@@ -63,22 +73,31 @@ class LogQueue:
         taken = []
         for record in self._take():
             if isinstance(record, Printed):
-                record.emit()
+                record.emit()  # it comes back into the queue, as the SDK's
             else:
                 taken.append(record)
-        return taken + self._take()
+        for record in self._take():
+            if isinstance(record, Printed):
+                self.put(record)  # another thread's, of this very moment: the next export's
+            else:
+                taken.append(record)
+        return taken
 
     def _take(self) -> list[Any]:
-        records = self._records
+        records, self._letters = self._records, 0
         return [records.popleft() for _ in range(len(records))]
 
     def flush(self) -> None:
         """Export what is there."""
         self._pace.flush()
 
+    def lose(self) -> None:
+        """Count a record that the SDK did not take."""
+        self._drops.add("logs", "unencodable", 1)
+
     def forget(self) -> None:
         """Drop everything: after a fork it is the parent's."""
-        self._records = deque()
+        self._records, self._letters = deque(), 0
 
 
 class Printed(NamedTuple):
@@ -118,13 +137,16 @@ class LazyLoggerProvider(LoggerProvider):
     def __init__(self, queue: LogQueue, resource: "Resource", baggage_keys: tuple[str, ...] = ()) -> None:
         self._queue, self._resource, self._baggage_keys = queue, resource, baggage_keys
         self._provider: Any = None
+        self._lock = Lock()
 
     def load(self) -> Any:
-        """The SDK's provider."""
+        """The SDK's provider; one, however many threads ask at once."""
         if self._provider is None:
-            with _without_detectors(self._resource):
-                from lambda_otel._logger import make_provider
-            self._provider = make_provider(self._queue, self._resource, self._baggage_keys)
+            with self._lock:
+                if self._provider is None:
+                    with _without_detectors(self._resource):
+                        from lambda_otel._logger import make_provider
+                    self._provider = make_provider(self._queue, self._resource, self._baggage_keys)
         return self._provider
 
     def get_logger(
@@ -166,31 +188,44 @@ class LogHandler(logging.Handler):
         self._provider, self._queue = provider, queue
         self._loggers: dict[str, Logger] = {}
         self._levels: dict[int, tuple[str, SeverityNumber]] = {}
-        self._is_emitting = False
+        self._emitting_thread = 0
 
     def attach(self) -> None:
-        """Be a handler of the root logger; again, if the function has replaced its handlers."""
-        root = logging.getLogger()
-        if self not in root.handlers:
-            root.addHandler(self)
+        """Get what the root logger's handlers get, without being one of them.
 
-    def addFilter(self, filter: Any) -> None:  # noqa: A002, N802  the name is logging's
-        """Add a filter, but not the one by which Powertools keeps lines from being printed twice: none is, here."""
-        if type(filter).__name__ != "SuppressFilter":
-            super().addFilter(filter)
+        A function that looks at the root's handlers, removes them, or adds its own only if there are none, is to find
+        what it would find without us.
+        """
+        original = logging.Logger.callHandlers
+        if hasattr(original, _MARK):
+            return
+
+        @wraps(original)
+        def callHandlers(logger: logging.Logger, record: logging.LogRecord) -> None:  # noqa: N802  the name is logging's
+            try:
+                original(logger, record)
+            except BaseException as error:
+                # without our frame in it, the stack trace is the one the function would have had without us
+                error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
+                raise
+            if _reaches_root(logger):
+                self.emit(record)
+
+        setattr(callHandlers, _MARK, True)
+        setattr(logging.Logger, "callHandlers", callHandlers)  # noqa: B010  a method, to a type checker
 
     def emit(self, record: logging.LogRecord) -> None:
         """Queue a record; an error of ours is no reason for the function to fail."""
-        if self._is_emitting:  # the SDK warns of attributes by `logging`
+        if self._emitting_thread == get_ident():  # the SDK warns of attributes by `logging`
             return
         try:
-            self._queue.put(Printed(self, record, record.getMessage(), get_current(), time_ns()))
+            self._queue.put(Printed(self, record, _message(record), get_current(), time_ns()))
         except Exception:  # noqa: BLE001  the boundary
             self.handleError(record)
 
     def emit_printed(self, printed: Printed) -> None:
         """Hand a queued record to the SDK."""
-        self._is_emitting = True
+        self._emitting_thread = get_ident()  # one at a time: an export holds a lock
         try:
             name = printed.record.name
             logger = self._loggers.get(name)
@@ -198,9 +233,9 @@ class LogHandler(logging.Handler):
                 logger = self._loggers[name] = self._provider.get_logger(name)
             logger.emit(self._translate(printed))
         except Exception:  # noqa: BLE001  the boundary
-            self.handleError(printed.record)
+            self._queue.lose()
         finally:
-            self._is_emitting = False
+            self._emitting_thread = 0
 
     def _translate(self, printed: Printed) -> LogRecord:
         record = printed.record
@@ -210,7 +245,8 @@ class LogHandler(logging.Handler):
             "code.function.name": record.funcName,
             "code.line.number": record.lineno,
         }
-        line = vars(record).get(_LINE)
+        # `data`: without the cost of its methods
+        line = _lines.get(record) if _lines.data else None  # type: ignore[attr-defined]
         if line is None:
             attributes |= _extra(record)
         if record.exc_info and record.exc_info[0]:
@@ -241,9 +277,13 @@ def keep_printed_lines() -> None:
 
     @wraps(original)
     def kept(self: logging.Handler, record: logging.LogRecord) -> str:
-        line = original(self, record)
+        try:
+            line = original(self, record)
+        except BaseException as error:
+            error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
+            raise
         if line[:1] == "{" and type(self.formatter) is not logging.Formatter:
-            vars(record).setdefault(_LINE, line.strip())
+            _lines.setdefault(record, line.strip())
         return line
 
     setattr(logging.Handler, "format", kept)  # noqa: B010  a method, to a type checker
@@ -268,16 +308,36 @@ def _without_detectors(resource: "Resource") -> Iterator[None]:
 def _extra(record: logging.LogRecord) -> dict[str, Any]:
     fields = vars(record)
     extra = {name: fields[name] for name in fields.keys() - _STANDARD_FIELDS}
-    return {name: value if isinstance(value, _SIMPLE_TYPES) else str(value) for name, value in extra.items()}
+    return {name: value if isinstance(value, _SIMPLE_TYPES) else _text(value) for name, value in extra.items()}
 
 
 def _exception(exc_info: Any) -> dict[str, Any]:
     kind, error, trace = exc_info
     return {
         "exception.type": kind.__name__,
-        "exception.message": str(error),
+        "exception.message": _text(error),
         "exception.stacktrace": "".join(traceback.format_exception(kind, error, trace)),
     }
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception:  # noqa: BLE001  arguments that do not fit: who prints the record complains, once is enough
+        return _text(record.msg)
+
+
+def _text(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001  a value's own method may raise anything
+        return f"<{type(value).__name__}>"
+
+
+def _reaches_root(logger: logging.Logger) -> bool:
+    while logger.propagate and logger.parent is not None:
+        logger = logger.parent
+    return logger is logging.root
 
 
 def _severity(level: int) -> SeverityNumber:

@@ -1,5 +1,6 @@
 """Metrics: the SDK's meter provider, loaded when the first meter is asked for, and read when an export asks."""
 
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.metrics import Meter, MeterProvider
@@ -29,13 +30,16 @@ class LazyMeterProvider(MeterProvider):
         self._settings, self._resource, self._pace = settings, resource, pace
         self._meters: SdkMeters | None = None
         self._is_foreign = False
+        self._lock = Lock()
 
     def load(self) -> "SdkMeters":
-        """The SDK's provider and its reader."""
+        """The SDK's provider and its reader; one, however many threads ask at once."""
         if self._meters is None:
-            from lambda_otel._meter import SdkMeters
+            with self._lock:
+                if self._meters is None:
+                    from lambda_otel._meter import SdkMeters
 
-            self._meters = SdkMeters(self._settings, self._resource)
+                    self._meters = SdkMeters(self._settings, self._resource)
         return self._meters
 
     def get_meter(
@@ -57,7 +61,7 @@ class LazyMeterProvider(MeterProvider):
 
     def forget(self) -> None:
         """Leave out what is there: after a fork it is the parent's, which counts it too."""
-        self._is_foreign = self._meters is not None
+        self._is_foreign, self._lock = self._meters is not None, Lock()
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002  the SDK's signature
         """Export what was measured."""

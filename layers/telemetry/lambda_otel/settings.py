@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from lambda_otel._parse import DIRECT, backend_url, dotted_names, names, pairs
+from lambda_otel._parse import DIRECT, backend_url, dotted_names, names, pairs, preloadable
 from lambda_otel.settings_table import SETTINGS, Setting
 
 _logger = logging.getLogger("lambda_otel")
@@ -151,13 +151,18 @@ def _without_backend(env: Mapping[str, str]) -> Mapping[str, str]:
     return own | {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{host or '127.0.0.1'}:4318"}
 
 
+def _may_be_secret(name: str, text: str) -> bool:
+    """Whether a value is not to be shown: headers, and addresses with a password or a token in them."""
+    return name.endswith("_HEADERS") or "@" in text or "?" in text
+
+
 def _value(setting: Setting, env: Mapping[str, str]) -> Any:
     if text := env.get(setting.name):
         try:
             return setting.parse(text)
         except ValueError as error:
-            shown = "not as it should be" if setting.name.endswith("_HEADERS") else f"`{text}`"  # headers hold secrets
+            shown = "not as it should be" if _may_be_secret(setting.name, text) else f"`{text}`"
             _logger.warning("`%s` is %s: %s; its default is used", setting.name, shown, error)
     if setting.default:
         return setting.parse(setting.default)
-    return () if setting.parse in (names, pairs, dotted_names) else None
+    return () if setting.parse in (names, pairs, dotted_names, preloadable) else None

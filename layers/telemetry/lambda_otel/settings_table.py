@@ -18,6 +18,7 @@ from lambda_otel._parse import (
     one_of,
     pairs,
     positive,
+    preloadable,
     probability,
     whole,
 )
@@ -139,7 +140,9 @@ SETTINGS = (
     ),
     Setting("OTEL_LAMBDA_S3_KEY", str, "", "", "`module:function` that says what may be shown of an object's key"),
     Setting("OTEL_LAMBDA_BAGGAGE_ATTRIBUTES", names, "", "", "Baggage keys that go to spans and log records, `a.b,c`"),
-    Setting("OTEL_LAMBDA_PRELOAD", names, "", "", "Of `metrics`, `logs`: loaded during INIT and not when first used"),
+    Setting(
+        "OTEL_LAMBDA_PRELOAD", preloadable, "", "", "Of `metrics`, `logs`: loaded during INIT and not when first used"
+    ),
     Setting("OTEL_LAMBDA_MEASURE_COST", flag, "false", "", "Measure the layer's own CPU time, `lambda_otel.cpu_time`"),
     Setting("OTEL_LAMBDA_SPAN_PROCESSORS", dotted_names, "", "", "`module:Name,...`: see *Span processors*"),
     Setting("OTEL_LAMBDA_RESOURCE_DETECTORS", dotted_names, "", "", "`module:Name,...`: see *Resource detectors*"),

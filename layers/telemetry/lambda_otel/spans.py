@@ -5,7 +5,13 @@ from time import monotonic
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SynchronousMultiSpanProcessor
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
+from opentelemetry.trace import (
+    INVALID_SPAN_CONTEXT,
+    NonRecordingSpan,
+    SpanContext,
+    TraceFlags,
+    set_span_in_context,
+)
 
 from lambda_otel.export.drops import Drops
 from lambda_otel.export.pace import Pace
@@ -38,6 +44,7 @@ class SpanQueue(SynchronousMultiSpanProcessor):
         self._ended: deque[ReadableSpan] = deque()
         self._open: dict[int, Span] = {}
         self._announced: set[int] = set()
+        self._settled: set[int] = set()  # ids of open spans that were sent as ended, or that the parent process ends
         self.early = EarlySpans()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -45,6 +52,8 @@ class SpanQueue(SynchronousMultiSpanProcessor):
         context = span.context
         if context.trace_flags & TraceFlags.SAMPLED:
             self._open[context.span_id] = span
+            if len(self._open) > self._max_size:  # somebody does not end his spans
+                self._forget_oldest()
         if self._span_processors:
             super().on_start(span, parent_context)
         if monotonic() >= self._pace.due_at:
@@ -58,9 +67,11 @@ class SpanQueue(SynchronousMultiSpanProcessor):
         """Keep an ended span."""
         context = span.context
         if context.trace_flags & TraceFlags.SAMPLED:
-            self._open.pop(context.span_id, None)
+            opened = self._open.pop(context.span_id, None)
             self._announced.discard(context.span_id)
-            if not (self.early.is_active and self.early.holds(span)):
+            if self._settled and context.span_id in self._settled:
+                self._settled.discard(context.span_id)
+            elif not (self.early.is_active and self.early.holds(span, opened)):
                 self.put(span)
         if self._span_processors:
             super().on_end(span)
@@ -81,8 +92,11 @@ class SpanQueue(SynchronousMultiSpanProcessor):
 
     def cut_off(self) -> None:
         """End all open spans with an error, the innermost first: there is no later moment."""
+        for held in self.early.release():
+            self.put(held)
         for span in reversed(list(self._open.copy().values())):
             self.put(cut_off(span))
+        self._settled.update(self._open)
         self._open.clear()
 
     def take_unannounced(self) -> list[Span]:
@@ -92,8 +106,15 @@ class SpanQueue(SynchronousMultiSpanProcessor):
         return spans
 
     def forget(self) -> None:
-        """Drop everything: after a fork it is the parent's."""
+        """Drop everything: after a fork it is the parent's, and so are the spans that are open."""
+        self._settled.update(self._open)
         self._ended, self._open, self._announced, self.early = deque(), {}, set(), EarlySpans()
+
+    def _forget_oldest(self) -> None:
+        """Bound the open spans: one that is forgotten is sent if it ends, and not if the process does."""
+        for oldest in list(self._open.copy())[:1]:
+            self._open.pop(oldest, None)
+            self._announced.discard(oldest)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Export what has ended."""
@@ -120,9 +141,10 @@ class EarlySpans:
 
     def __init__(self) -> None:
         self.is_active = False
+        self._root = NonRecordingSpan(INVALID_SPAN_CONTEXT)
         self._placeholder: SpanContext | None = None
         self._parent: SpanContext | None = None
-        self._held: list[ReadableSpan] = []
+        self._held: list[tuple[ReadableSpan, Span | None]] = []
 
     def begin(self, context: Context | None = None) -> Context:
         """A context for the hook to run in."""
@@ -130,16 +152,24 @@ class EarlySpans:
         flags = TraceFlags(TraceFlags.SAMPLED)
         placeholder = SpanContext(ids.generate_trace_id(), ids.generate_span_id(), is_remote=False, trace_flags=flags)
         self._placeholder, self._parent, self._held, self.is_active = placeholder, None, [], True
-        return set_span_in_context(NonRecordingSpan(placeholder), context)
+        self._root = NonRecordingSpan(placeholder)
+        return set_span_in_context(self._root, context)
 
-    def holds(self, span: ReadableSpan) -> bool:
-        """Whether a span that ended has to wait for its parent. If the parent is known by now it is given to it."""
+    def holds(self, span: ReadableSpan, opened: Span | None = None) -> bool:
+        """Whether a span that ended has to wait for its parent. If the parent is known by now it is given to it.
+
+        Parameters
+        ----------
+        span : ReadableSpan
+        opened : Span, optional
+            What the function had while it was open: log records made within it refer to that.
+        """
         if self._placeholder is None or span.context.trace_id != self._placeholder.trace_id:
             return False
         if self._parent is not None:
             self._give(span, self._placeholder, self._parent)
             return False
-        self._held.append(span)
+        self._held.append((span, opened))
         return True
 
     def adopt(self, parent: SpanContext) -> list[ReadableSpan]:
@@ -147,12 +177,18 @@ class EarlySpans:
         if self._placeholder is None:
             return []
         self._parent = parent
+        self._root._context = parent  # for log records, which ask only later where they belong
         held, self._held = self._held, []
-        if not parent.trace_flags & TraceFlags.SAMPLED:
-            return []
-        for span in held:
+        for span, opened in held:
             self._give(span, self._placeholder, parent)
-        return held
+            if opened is not None:
+                opened._context = span.context
+        return [span for span, _ in held] if parent.trace_flags & TraceFlags.SAMPLED else []
+
+    def release(self) -> list[ReadableSpan]:
+        """What is held, since no parent is to come any more."""
+        held, self._held = self._held, []
+        return [span for span, _ in held]
 
     def end(self) -> None:
         """The invocation is over."""

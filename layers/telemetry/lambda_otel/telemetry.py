@@ -1,5 +1,6 @@
 """All of it put together, once a process."""
 
+import atexit
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import Span
 
 from lambda_otel.aws import install
+from lambda_otel.aws.post_import import after_import
 from lambda_otel.baggage import BaggageAttributes
 from lambda_otel.export.drops import Drops
 from lambda_otel.export.exporter import Exporter
@@ -46,6 +48,13 @@ class Telemetry:
     settings : Settings
     detected : mapping, optional
         Attributes of the resource that detectors gave.
+
+    Attributes
+    ----------
+    contrib : Contrib or None
+        The official instrumentations, where they serve in place of ours.
+    is_invoked : bool
+        Whether the handler is being called.
     """
 
     def __init__(self, settings: Settings, detected: Mapping[str, Any] | None = None) -> None:
@@ -74,7 +83,6 @@ class Telemetry:
             self._meters = LazyMeterProvider(settings, resource, self._pace)
             metrics.set_meter_provider(self._meters)
 
-        self._log_handler: LogHandler | None = None
         if settings.is_exporting("LOGS"):
             loggers = LazyLoggerProvider(self._log_queue, resource, baggage_keys)
             set_logger_provider(loggers)
@@ -105,13 +113,17 @@ class Telemetry:
         self._guard = TerminationGuard(self._rescue)
         self._hook = RuntimeHook(self._end)
         self._hook.install()
+        self.is_invoked = False
         self._is_running = False
+        self._is_child = False
         self._has_hook = bool(settings["OTEL_LAMBDA_EVENT_CONTEXT"])
         self._is_contrib = settings["OTEL_LAMBDA_INSTRUMENTATION"] == "contrib"
         self.contrib: Contrib | None = None
         if not self._is_contrib:
             install(settings, self._drops)
         os.register_at_fork(after_in_child=self._after_fork)
+        after_import("multiprocessing.util", self._watch_children)
+        atexit.register(self._leave)
         _register_after_restore(self._after_restore)
 
     def extend(self) -> None:
@@ -147,17 +159,18 @@ class Telemetry:
 
     def begin(self, event: Any, context: Any) -> Invocation | None:
         """An invocation begins; None if its span could not be made."""
+        invocation, self.is_invoked = None, True
         try:
             self._enter(context)
             invocation = self._starter.start(event, context)
             self._exporter.announce()
         except Exception:
-            _logger.exception("the invocation has no span")
-            return None
+            _logger.exception("the invocation has no span, or none that was announced")
         return invocation
 
     def invoke(self, contrib: "Contrib", handler: Callable[[Any, Any], Any], event: Any, context: Any) -> "Outcome":
         """A whole invocation, its span made by the official instrumentation. Raises nothing that the handler raises."""
+        self.is_invoked = True
         try:
             self._enter(context)
         except Exception:
@@ -170,8 +183,6 @@ class Telemetry:
 
     def _enter(self, context: Any) -> None:
         self._ids.renew()
-        if self._log_handler is not None:
-            self._log_handler.attach()
         self._exporter.begin(str(getattr(context, "aws_request_id", "") or ""), context)
         self._is_running = True
         self._guard.arm()
@@ -196,6 +207,7 @@ class Telemetry:
             self._end()
 
     def _conclude(self, end_span: Callable[[], None]) -> None:
+        self.is_invoked = False
         try:
             end_span()
         except Exception:
@@ -210,24 +222,49 @@ class Telemetry:
             return
         self._is_running = False
         try:
-            self._exporter.end()
+            try:
+                self._exporter.end()
+            finally:
+                self._guard.disarm()
         except Exception:
             _logger.exception("telemetry was not exported")
-        self._guard.disarm()
 
     def _rescue(self) -> None:
         """The process is about to be ended in the middle of an invocation."""
         try:
             self._spans.cut_off()
-            self._exporter.rescue()
+            if self._is_child:
+                self._exporter.flush()
+            else:
+                self._exporter.rescue()
+        except Exception:
+            _logger.exception("telemetry was not exported")
+
+    def _leave(self) -> None:
+        """The process ends by itself: INIT or the runtime failed, or it is a forked child that is done.
+
+        What was recorded outside an invocation is exported; a child's invocation is its parent's to end.
+        """
+        self._end()
+        try:
+            self._exporter.flush()
         except Exception:
             _logger.exception("telemetry was not exported")
 
     def _after_fork(self) -> None:
+        self._is_child, self._is_running = True, False
         self._ids.renew()
         for keeper in (self._drops, self._spans, self._meters, self._log_queue, self._exporter):
             if keeper is not None:
                 keeper.forget()
+
+    def _watch_children(self, multiprocessing_util: Any) -> None:
+        """Have children of `multiprocessing` export before they end: they leave by `os._exit`."""
+
+        def at_exit(telemetry: Telemetry) -> None:
+            multiprocessing_util.Finalize(None, telemetry._leave, exitpriority=-1)
+
+        multiprocessing_util.register_after_fork(self, at_exit)
 
     def _after_restore(self) -> None:
         self._exporter.disconnect()
@@ -235,10 +272,9 @@ class Telemetry:
 
 
 def _sizes(settings: Settings, prefix: str) -> dict[str, int]:
-    return {
-        "batch_size": settings[f"{prefix}_MAX_EXPORT_BATCH_SIZE"],
-        "max_size": settings[f"{prefix}_MAX_QUEUE_SIZE"],
-    }
+    max_size = settings[f"{prefix}_MAX_QUEUE_SIZE"]
+    # a batch larger than the queue would never be full
+    return {"batch_size": min(settings[f"{prefix}_MAX_EXPORT_BATCH_SIZE"], max_size), "max_size": max_size}
 
 
 def _register_after_restore(function: Callable[[], None]) -> None:

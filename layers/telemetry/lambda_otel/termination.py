@@ -41,17 +41,20 @@ class TerminationGuard:
 
     def disarm(self) -> None:
         """The invocation is over: what was before is again, unless the function has set a handler meanwhile."""
-        if self._is_armed:
+        if self._is_armed and threading.current_thread() is threading.main_thread():
             self._is_armed = False
             if _signal.getsignal(_signal.SIGTERM) == self._handle:
                 _signal.signal(_signal.SIGTERM, self._before)
 
     def _handle(self, signal: int, frame: Any) -> None:
         # the interrupted code may hold a lock that the rescue needs: then the alarm ends what SIGTERM was to end
-        _signal.signal(_signal.SIGALRM, _signal.SIG_DFL)
-        _signal.setitimer(_signal.ITIMER_REAL, _LONGEST_S)
+        on_alarm = _signal.signal(_signal.SIGALRM, _signal.SIG_DFL)
+        timer = _signal.setitimer(_signal.ITIMER_REAL, _LONGEST_S)
         self._rescue()
         _signal.setitimer(_signal.ITIMER_REAL, 0)
+        if on_alarm is not None:
+            _signal.signal(_signal.SIGALRM, on_alarm)
+        _signal.setitimer(_signal.ITIMER_REAL, *timer)
         self.disarm()
         if callable(self._before):
             self._before(signal, frame)

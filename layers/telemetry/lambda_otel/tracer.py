@@ -65,10 +65,13 @@ class _CurrentSpan:
         # what is no `Exception`, such as the end of a generator, is no error
         if isinstance(error, Exception) and span.is_recording():
             *_, record_exception, set_status_on_exception = self._arguments
-            if record_exception:
-                span.record_exception(error)
-            if set_status_on_exception:
-                span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+            try:
+                if record_exception:
+                    span.record_exception(error)
+                if set_status_on_exception:
+                    span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+            except Exception:  # noqa: BLE001  an error that cannot tell its message; it goes on as it is
+                span.set_status(Status(StatusCode.ERROR, type(error).__name__))
         if self._end_on_exit:
             span.end()
 

@@ -146,7 +146,7 @@ def test_drops_become_a_metric_that_begins_with_zero(monkeypatch):
     drops.add("logs", "rejected", 4)
 
     def points():
-        (metric,) = drops.take(Resource({})).resource_metrics[0].scope_metrics[0].metrics
+        (metric,) = drops.take(Resource({}), {}).resource_metrics[0].scope_metrics[0].metrics
         assert metric.name == METRIC
         return [(point.value, dict(point.attributes)) for point in metric.data.data_points]
 

@@ -10,7 +10,7 @@ that. A Collector that still owes answers from before is not waited for at all.
 
 import _socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -42,12 +42,15 @@ class Request(NamedTuple):
         Head and body.
     is_repeatable : bool
         Whether to send it again when its fate is unknown.
+    dropped : mapping
+        Counts of drops that it tells of: if it is dropped itself, they are still to be told.
     """
 
     signal: str
     items: int
     data: bytes
     is_repeatable: bool = True
+    dropped: Mapping[tuple[str, str], int] = {}
 
 
 class Channel:
@@ -106,7 +109,7 @@ class Channel:
     def submit(self, request: Request) -> None:
         """Queue a request for the next exchange; what is pending too long makes room for it."""
         if len(request.data) > self._max_bytes:
-            self._drops.add(request.signal, "too_large", request.items)
+            self._give_up(request, "too_large")
             return
         self._queued.append(request)
         self._bytes += len(request.data)
@@ -236,7 +239,7 @@ class Channel:
             if body and (rejected := rejected_items(body)):
                 self._drops.add(request.signal, "rejected", rejected)
         elif status not in _RETRIABLE or not request.is_repeatable:
-            self._drops.add(request.signal, "rejected", request.items)
+            self._give_up(request, "rejected")
         else:
             self.submit(request)
             self._pause()
@@ -263,7 +266,11 @@ class Channel:
         else:
             request = self._queued.popleft()
         self._bytes -= len(request.data)
-        self._drops.add(request.signal, "no_collector", request.items)
+        self._give_up(request, "no_collector")
+
+    def _give_up(self, request: Request, reason: str) -> None:
+        self._drops.add(request.signal, reason, request.items)
+        self._drops.give_back(request.dropped)
 
 
 def _address(host: str, port: int) -> tuple[int, Any]:

@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from threading import Lock
 from time import time_ns
 from typing import TYPE_CHECKING
@@ -49,6 +50,11 @@ class Drops:
                 self._begun_ns.setdefault((signal, reason), time_ns())
                 self._counts[signal, reason] += items
 
+    def give_back(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Count again what was taken: the metric that told of it was not delivered."""
+        for (signal, reason), items in counts.items():
+            self.add(signal, reason, items)
+
     def counts(self) -> dict[tuple[str, str], int]:
         """By signal and reason, since the last `take`."""
         return dict(self._counts)
@@ -58,8 +64,15 @@ class Drops:
         if is_first:
             _logger.warning("the Collector at %s failed (%s); telemetry is kept for a while", address, error)
 
-    def take(self, resource: "Resource") -> "MetricsData":
-        """The counts as a delta metric; they begin anew."""
+    def take(self, resource: "Resource", told: dict[tuple[str, str], int]) -> "MetricsData":
+        """The counts as a delta metric; they begin anew.
+
+        Parameters
+        ----------
+        resource : Resource
+        told : dict
+            Gets the counts, for `give_back`.
+        """
         # loaded where something went wrong, and only there
         from opentelemetry.sdk.metrics.export import (
             AggregationTemporality,
@@ -73,8 +86,10 @@ class Drops:
         from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
         with self._lock:
-            counts, begun_ns, now_ns = dict(self._counts), dict(self._begun_ns), time_ns()
+            counts, begun_ns = dict(self._counts), dict(self._begun_ns)
+            now_ns = max(time_ns(), self._taken_ns)  # a clock that was set back makes no time before its beginning
             self._counts.clear()
+        told |= counts
         points = [
             NumberDataPoint(
                 {"signal": signal, "reason": reason}, max(begun_ns[signal, reason], self._taken_ns), now_ns, items

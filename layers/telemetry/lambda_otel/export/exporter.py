@@ -28,6 +28,7 @@ END_HEADER = b"Lambda-Otel-End: 1\r\n"
 
 _SIGNALS = ("traces", "metrics", "logs")
 _Encoded = tuple[str, bytes, int]  # signal, body, items in it
+_Counts = dict[tuple[str, str], int]
 _MAX_REQUEST_BYTES = 2 * MIB  # Collectors take 4 MiB and more
 _LOCK_S = 0.1  # an export of another thread is bounded by the Collector's time; this is only for the worst
 
@@ -119,8 +120,6 @@ class Exporter:
         try:
             if self._is_invoked:
                 self._pace.begin()
-            if self._channels["traces"].is_closed and not self.others:
-                return
             now = monotonic()
             is_due = now >= self._metrics_due_at
             if is_due:
@@ -151,9 +150,12 @@ class Exporter:
         """Export what can be: metrics last, since collecting them needs locks that the interrupted code may hold."""
         if not self._lock.acquire(timeout=_LOCK_S):
             return
-        for with_metrics in (False, True):
-            self._submit_all(with_metrics=with_metrics, is_end=with_metrics)
-            self._exchange(is_waiting=True)
+        try:
+            for with_metrics in (False, True):
+                self._submit_all(with_metrics=with_metrics, is_end=with_metrics)
+                self._exchange(is_waiting=True)
+        finally:
+            self._lock.release()  # the function's own handler of the signal may let the process live
         if self.others:
             self.others.export(is_last=True)
 
@@ -198,11 +200,13 @@ class Exporter:
             if self._filters:
                 records = self._filters.records(records)
             ready += self._shared("logs", records, encode_logs)
-        if with_metrics and (metrics := self._encoded_metrics()):
+        dropped: _Counts = {}
+        if with_metrics and (metrics := self._encoded_metrics(dropped)):
             ready.append(metrics)
         end = self._end_of(ready) if is_end and self._sending else -1
         for index, (signal, body, items) in enumerate(ready):
-            self._submit(signal, body, items, is_repeatable=items > 0, is_end=index == end)
+            told = dropped if signal == "metrics" else {}
+            self._submit(signal, body, items, is_repeatable=items > 0, is_end=index == end, dropped=told)
 
     def _end_of(self, ready: list[_Encoded]) -> int:
         """Which request ends the invocation: the last to the Collector that gets the traces; one is made if none is."""
@@ -225,11 +229,17 @@ class Exporter:
             return [*self._parts(signal, items[:middle], encode), *self._parts(signal, items[middle:], encode)]
         return [self._encoded(signal, len(items), body, losses)]
 
-    def _encoded_metrics(self) -> _Encoded | None:
-        """Metrics, and what was dropped; one message after the other is both in one."""
+    def _encoded_metrics(self, told: _Counts) -> _Encoded | None:
+        """Metrics, and what was dropped; one message after the other is both in one.
+
+        Parameters
+        ----------
+        told : dict
+            Gets the counts of drops that are in it.
+        """
         if self._metrics is None:
             return None
-        dropped = self._drops.take(self._resource) if self._drops else None
+        dropped = self._drops.take(self._resource, told) if self._drops else None
         data = [taken for taken in (self._metrics.take(), dropped) if taken]
         if data and self.others:
             self.others.keep("metrics", data)
@@ -245,10 +255,19 @@ class Exporter:
         self._drops.add("attributes", "unencodable", losses.attributes)
         return signal, body, items - losses.items
 
-    def _submit(self, signal: str, body: bytes, items: int, *, is_repeatable: bool, is_end: bool = False) -> None:
+    def _submit(
+        self,
+        signal: str,
+        body: bytes,
+        items: int,
+        *,
+        is_repeatable: bool,
+        is_end: bool = False,
+        dropped: _Counts | None = None,
+    ) -> None:
         head = self._heads[signal] + self._invocation + (END_HEADER if is_end else b"")
         data = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
-        self._channels[signal].submit(Request(signal, items, data, is_repeatable))
+        self._channels[signal].submit(Request(signal, items, data, is_repeatable, dropped or {}))
 
     def _exchange(self, *, is_waiting: bool) -> None:
         for channel in self._all if self._sending else ():

@@ -1,7 +1,10 @@
 """When to export: at the end of an invocation, and in between if it is long."""
 
+import logging
 from collections.abc import Callable
 from time import monotonic
+
+_logger = logging.getLogger("lambda_otel")
 
 
 class Pace:
@@ -39,11 +42,17 @@ class Pace:
         self.due_at = float("inf")
 
     def export(self) -> None:
-        """Export what is there: it is due, or a queue is full."""
-        if self._export:
-            self._export()
+        """Export what is there: it is due, or a queue is full. An error is not the caller's, who ends a span."""
+        try:
+            if self._export:
+                self._export()
+        except Exception:
+            _logger.exception("telemetry was not exported")
 
     def flush(self) -> None:
         """Export now."""
-        if self._flush:
-            self._flush()
+        try:
+            if self._flush:
+                self._flush()
+        except Exception:
+            _logger.exception("telemetry was not exported")
