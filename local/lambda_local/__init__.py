@@ -8,9 +8,20 @@
         service.drain(timeout_s=120)
 
 What is emulated
-- Functions are real processes that run AWS's own runtime client against a Runtime API of ours: one invocation at a time
-  in each, warm ones reused (the most recently used first), more of them for concurrency, ended after idle time.
-  Timeouts and memory beyond the limit kill the whole process group.
+- Functions are real processes that run AWS's own runtime client against a Runtime API of ours, through their
+  `AWS_LAMBDA_EXEC_WRAPPER` if they have one: one invocation at a time in each environment, warm ones reused (the most
+  recently used first), more of them for concurrency, ended after idle time.
+- Extensions: every file in `/opt/extensions` runs beside the function and speaks the Extensions API; threads of the
+  runtime may as well. An init ends, and so does an invocation, when runtime and extensions have asked for the next
+  event; the caller has the answer before that. At the end they get `SHUTDOWN` and two seconds.
+- The Telemetry API over HTTP: the platform's events with their times, spans and metrics, log lines of functions and
+  extensions, buffered as asked for; or its absence (`ServiceOptions.has_telemetry_api`), as in AWS's own emulator.
+- Freezing: between invocations the processes are stopped, and nothing is delivered to them.
+- Timeouts, crashes and memory beyond the limit end the processes of an environment, and the next invocation starts them
+  again in it, on its own time: `/tmp` is kept. So does an init that fails or takes more than ten seconds.
+- The file system, in mount namespaces where the machine gives them (`LambdaService.isolation`): `/var/task` and `/opt`
+  read-only, the layers laid over each other, `/tmp` an environment's own. Each environment has a loopback address of
+  its own, and extensions are told it in `OTEL_LAMBDA_COLLECTOR_HOST`.
 - Asynchronous invocations: two retries under the same request id after 60 s and 120 s (or as `EventInvokeConfig` says),
   the age limit, `OnFailure` and `OnSuccess` to queues and functions. Synchronous ones, over HTTP as well, with
   throttling.
@@ -22,17 +33,18 @@ What is emulated
 
 What is not
 - IAM: every request is allowed. `missing_key_is_403` gives the one refusal that programs most often meet.
-- The file system: `/var/task`, `/opt` and `/tmp` are paths in the environment variables, writable where the user may
-  write; a single file is held to the size of the ephemeral storage (`EFBIG`, not `ENOSPC`), their sum is not.
-  Layers are searched one after the other, not laid over each other: a package with files in two of them is found in
-  the later one only.
-- Memory is sampled ten times a second as resident memory, libraries that processes share included: a peak shorter than
-  that passes, and `MemoryError` never comes first. CPU is not rationed by memory.
-- The ten seconds for a cold start are not enforced: a longer one runs on, on the function's own time. After a failed
-  one Lambda tries again within the invocation; here that is left to the retry. A crashed environment is replaced, not
-  reset.
-- No freezing between invocations, no extensions, no Telemetry API, no response streaming, no container images, no
-  versions and aliases.
+- The file system without namespaces: the folders are paths in the environment variables, writable where the user may
+  write, and of `/opt/...` in a variable only `AWS_LAMBDA_EXEC_WRAPPER` is understood. With them, what is not listed
+  above is the host's. A single file is held to the size of the ephemeral storage (`EFBIG`, not `ENOSPC`), their sum is
+  not.
+- The network: all environments share the host's. An extension that insists on a port of `127.0.0.1` can run once. Where
+  it cannot look up `sandbox.localdomain` (without namespaces), events are delivered to `127.0.0.1`.
+- Memory is sampled ten times a second as resident memory of all processes, libraries that they share counted in each: a
+  peak shorter than that passes, and `MemoryError` never comes first. CPU is not rationed by memory.
+- What a function starts in a process group of its own is neither frozen nor killed with it.
+- The Telemetry API over TCP, the Logs API, the differences between schema versions; how much Lambda holds for a
+  subscriber that takes nothing, and how often it tries again, is not published: ours are guesses.
+- No provisioned concurrency, SnapStart, managed instances, response streaming, container images, versions and aliases.
 - `cron(...)` schedules fire only by `fire_schedule`; notifications to SNS, input transformers, event filters and other
   services' resources are refused or listed in `Deployment.notices`.
 - Delivery is orderly and at once; `ServiceOptions.deliveries` makes S3's duplicates. Objects live as long as the
@@ -42,9 +54,10 @@ However the service ends, by `kill -9` as well, its processes and temporary file
 pidfds and /proc.
 """
 
-from lambda_local._launch import RuntimeConfig
+from lambda_local._sandbox import Isolation, RuntimeConfig
 from lambda_local.errors import (
     FunctionNotFoundError,
+    IsolationError,
     LambdaLocalError,
     PayloadError,
     ServiceStoppedError,
@@ -81,6 +94,8 @@ __all__ = [
     "InvocationGivenUp",
     "InvocationStarted",
     "InvokeResult",
+    "Isolation",
+    "IsolationError",
     "LambdaLocalError",
     "LambdaService",
     "LogLine",

@@ -1,8 +1,8 @@
 """What AWS's `/var/runtime/bootstrap.py` does: set the import path as in Lambda, then run the handler that `_HANDLER`
 names.
 
-Runs in a function's process, as a script; its argument is the layer folders, joined by `:`. `_HANDLER` is read here and
-not by the service, as a wrapper script may have changed it.
+Runs in a function's process, as a script; its argument is the folder that stands for `/opt`. `_HANDLER` is read here
+and not by the service, as a wrapper script may have changed it.
 """
 
 import os
@@ -12,10 +12,9 @@ import sys
 def main() -> None:
     """Put task root, layers and runtime on the import path, in Lambda's order, and run."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    path = [os.environ["LAMBDA_TASK_ROOT"]]
-    for layer in filter(None, sys.argv[1].split(":")):
-        path += [f"{layer}/python/lib/{version}/site-packages", f"{layer}/python"]
-    path.append(os.environ["LAMBDA_RUNTIME_DIR"])
+    opt = sys.argv[1]
+    layers = [f"{opt}/python/lib/{version}/site-packages", f"{opt}/python"]
+    path = [os.environ["LAMBDA_TASK_ROOT"], *layers, os.environ["LAMBDA_RUNTIME_DIR"]]
     sys.path[:] = path + [entry for entry in sys.path if entry not in path]
 
     from awslambdaric.__main__ import main as run

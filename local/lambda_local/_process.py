@@ -139,11 +139,15 @@ class GroupProcess:
                 self._emit(self._partial)
                 self._partial = b""
 
-    def kill(self) -> None:
-        """Kill the group; `on_exit` follows."""
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the group, if it still lives."""
         with self._lock:
             if not self._is_reaped:
-                os.killpg(self.pid, signal.SIGKILL)
+                os.killpg(self.pid, number)
+
+    def kill(self) -> None:
+        """Kill the group; `on_exit` follows."""
+        self.send(signal.SIGKILL)
 
     def join(self, timeout_s: float) -> bool:
         """Wait until `on_exit` has been called."""

@@ -2,6 +2,7 @@
 
 LambdaLocalError
 +- TemplateError            the template, or a parameter of it, is wrong or asks for what is not emulated
++- IsolationError           environments cannot be given namespaces of their own
 +- FunctionNotFoundError    no function of that name is deployed
 +- PayloadError             an event is not JSON, or larger than Lambda takes
 +- ThrottledError           no room for one more invocation now
@@ -16,6 +17,10 @@ class LambdaLocalError(Exception):
 
 class TemplateError(LambdaLocalError):
     """The template cannot be deployed; the message names the resource or the parameter."""
+
+
+class IsolationError(LambdaLocalError):
+    """Namespaces are asked for, and this machine or this user does not get any."""
 
 
 class FunctionNotFoundError(LambdaLocalError):

@@ -23,7 +23,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class EnvironmentStarted:
-    """A process for a function was started."""
+    """A process for a function was started; after a crash or a timeout, again in the same environment."""
 
     function: str
     environment_id: str
@@ -32,7 +32,7 @@ class EnvironmentStarted:
 
 @dataclass(frozen=True)
 class EnvironmentStopped:
-    """The process of an environment has ended; `reason` is `spindown`, `timeout`, `failure` or `stop`."""
+    """The processes of an environment have ended; `reason` is `spindown`, `timeout`, `failure` or `stop`."""
 
     function: str
     environment_id: str
@@ -60,11 +60,12 @@ class InvocationEnded:
     environment_id : str
         Empty when it was throttled.
     duration_ms : float
-        From the hand-over of the event until the runtime asked for the next one (or was ended).
+        From the hand-over of the event until runtime and extensions asked for the next one (or were ended).
     init_duration_ms : float or None
-        Of a cold start: from the start of the process until it first asked for an event.
+        Of a cold start: from the start of the first process until runtime and extensions asked for an event. None for
+        a start on the function's own time, after one that failed, took too long, or was ended.
     max_memory_mb : int
-        Highest resident memory of the environment so far.
+        Highest resident memory of the environment's processes so far.
     error_type : str or None
     """
 
@@ -111,6 +112,8 @@ class LogLine:
         None outside invocations.
     is_platform : bool
         Written by the service (START, END, REPORT), not by the function.
+    extension : str or None
+        The extension that wrote it.
     """
 
     function: str
@@ -119,6 +122,7 @@ class LogLine:
     message: str
     is_platform: bool
     at: datetime
+    extension: str | None = None
 
 
 @dataclass(frozen=True)

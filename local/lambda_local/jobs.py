@@ -56,8 +56,41 @@ class Job:
                 future.set_exception(error)
 
 
-def platform_error(outcome: Outcome, error_type: str, invocation: Invocation, reason: str) -> Answer:
-    """The answer of an invocation whose function did not give one, in Lambda's words."""
-    message = f"RequestId: {invocation.request_id} Error: {reason}"
-    payload = json.dumps({"errorType": error_type, "errorMessage": message}).encode()
-    return Answer(outcome, payload, error_type)
+@dataclass(frozen=True)
+class Failure:
+    """Why an environment could not do what it was to do.
+
+    Attributes
+    ----------
+    outcome : Outcome
+    answered_type : str
+        As the caller learns it.
+    reason : str
+        In Lambda's words.
+    payload : bytes or None
+        What the runtime said itself.
+    reported_type : str or None
+        As the report has it, if that differs.
+    """
+
+    outcome: Outcome
+    answered_type: str
+    reason: str
+    payload: bytes | None = None
+    reported_type: str | None = None
+
+    @property
+    def error_type(self) -> str:
+        """As the report has it."""
+        return self.reported_type or self.answered_type
+
+    @property
+    def status(self) -> str:
+        """As the report of an init has it."""
+        return "timeout" if self.outcome is Outcome.TIMEOUT else "error"
+
+    def answer(self, invocation: Invocation) -> Answer:
+        """What the caller of an invocation gets."""
+        message = f"RequestId: {invocation.request_id} Error: {self.reason}"
+        made = json.dumps({"errorType": self.answered_type, "errorMessage": message}).encode()
+        return Answer(self.outcome, self.payload if self.payload is not None else made, self.error_type)

@@ -1,13 +1,13 @@
 """Log lines: the platform's own, in Lambda's words, and files that keep a function's log."""
 
-import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
 from lambda_local.events import InvocationEnded, LogLine, Outcome, ServiceEvent
+from lambda_local.platform_events import billed_ms
 
 _STATUS = {Outcome.ERROR: "error", Outcome.TIMEOUT: "timeout", Outcome.CRASH: "error"}
 
@@ -17,12 +17,33 @@ def start_line(request_id: str) -> str:
     return f"START RequestId: {request_id} Version: $LATEST"
 
 
+def init_report_line(phase: str, status: str, error_type: str | None, duration_ms: float) -> str:
+    """What Lambda logs of an init that failed."""
+    report = [f"INIT_REPORT Init Duration: {duration_ms:.2f} ms", f"Phase: {phase}", f"Status: {status}"]
+    if error_type is not None:
+        report.append(f"Error Type: {error_type}")
+    return "\t".join(report)
+
+
+def extension_line(name: str, state: str, events: Sequence[str], error_type: str | None = None) -> str:
+    """What Lambda logs of an extension that is ready, or is not."""
+    line = ["EXTENSION", f"Name: {name}", f"State: {state}", f"Events: [{','.join(events)}]"]
+    if error_type is not None:
+        line.append(f"Error Type: {error_type}")
+    return "\t".join(line)
+
+
+def subscription_line(name: str, types: Sequence[str]) -> str:
+    """What Lambda logs of a subscription to the Telemetry API."""
+    return f"TELEMETRY\tName: {name}\tState: Subscribed\tTypes: [{','.join(kind.title() for kind in types)}]"
+
+
 def end_lines(ended: InvocationEnded, memory_mb: int) -> tuple[str, str]:
     """What Lambda logs after an invocation."""
     report = [
         f"REPORT RequestId: {ended.request_id}",
         f"Duration: {ended.duration_ms:.2f} ms",
-        f"Billed Duration: {math.ceil(ended.duration_ms + (ended.init_duration_ms or 0))} ms",
+        f"Billed Duration: {billed_ms(ended)} ms",
         f"Memory Size: {memory_mb} MB",
         f"Max Memory Used: {ended.max_memory_mb} MB",
     ]
@@ -102,11 +123,11 @@ class LineLog:
         """The end of the log of the current or the last invocation."""
         return self._tail
 
-    def write(self, message: str, *, is_platform: bool = False) -> None:
-        """One line."""
+    def write(self, message: str, *, is_platform: bool = False, extension: str | None = None) -> None:
+        """One line: the function's, the platform's, or an extension's."""
         now = datetime.now(UTC)
         with self._lock:
             if self._request_id is not None:
                 self._tail = (self._tail + message.encode() + b"\n")[-self._tail_bytes :]
-            line = LogLine(self._function, self._environment_id, self._request_id, message, is_platform, now)
+            line = LogLine(self._function, self._environment_id, self._request_id, message, is_platform, now, extension)
             self._publish(line)

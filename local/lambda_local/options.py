@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lambda_local._sandbox import Isolation
+
 
 @dataclass(frozen=True)
 class ServiceOptions:
@@ -18,7 +20,13 @@ class ServiceOptions:
     idle_s : float
         An environment is ended when it was not needed for so long.
     init_limit_s : float
-        A cold start may take so long before the function's timeout runs.
+        A cold start may take so long. One that takes longer is begun again, on the function's own time.
+    freezes_idle : bool
+        The processes of an environment that has nothing to do are stopped (`SIGSTOP`) until it has.
+    has_telemetry_api : bool
+        False: subscriptions are answered 202 and nothing is ever sent, as AWS's own emulator does.
+    isolation : Isolation
+        How functions see `/var/task`, `/opt` and `/tmp`.
     deliveries : int
         How often each S3 event is delivered. Lambda promises at least once: 2 shows whether the functions bear it.
     missing_key_is_403 : bool
@@ -36,6 +44,9 @@ class ServiceOptions:
     time_scale: float = 1.0
     idle_s: float = 300.0
     init_limit_s: float = 10.0
+    freezes_idle: bool = True
+    has_telemetry_api: bool = True
+    isolation: Isolation = Isolation.AUTO
     deliveries: int = 1
     missing_key_is_403: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from lambda_local.activity import Activity
 from lambda_local.environment import Environment, EnvironmentConfig
 from lambda_local.errors import EnvironmentGoneError, LambdaLocalError, ServiceStoppedError, ThrottledError
 from lambda_local.events import Outcome
-from lambda_local.jobs import Job, platform_error
+from lambda_local.jobs import Failure, Job
 from lambda_local.resources import FunctionSpec
 from lambda_local.runtime_api import Invocation
 
@@ -175,13 +175,18 @@ class FunctionPool:
             _logger.error("an environment of `%s` could not be run", self.function.name, exc_info=error)
             return _failed(invocation, error)
 
-    def close(self) -> None:
-        """Stop all environments and wait until nothing of them is left."""
+    def stop(self) -> None:
+        """Let all environments end; returns at once, `join` waits."""
         with self._condition:
             self._is_closed = True
             environments = tuple(self._all)
         for environment in environments:
             environment.stop()
+
+    def join(self) -> None:
+        """Wait until nothing of the environments is left."""
+        with self._condition:
+            environments = tuple(self._all)
         for environment in environments:
             environment.join(_STOP_WAIT_S)
 
@@ -241,6 +246,6 @@ class FunctionPool:
 def _failed(invocation: Invocation, error: BaseException) -> Job:
     job = Job(invocation)
     reason = f"{type(error).__name__}: {error}"
-    job.answer.set_result(platform_error(Outcome.CRASH, "Sandbox.Failure", invocation, reason))
+    job.answer.set_result(Failure(Outcome.CRASH, "Sandbox.Failure", reason).answer(invocation))
     job.log_tail.set_result(b"")
     return job

@@ -1,21 +1,15 @@
 """The Lambda Runtime API: what a function's process asks for its events and tells its answers.
 
-`RuntimeSession` is the state of one process's conversation, without HTTP; `RuntimeApi` serves it on an address of its
-own, as the value of `AWS_LAMBDA_RUNTIME_API` is only a host and a port. The contract is
+`RuntimeSession` is the state of one process's conversation, without HTTP. The contract is
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
 
-import json
-import re
 import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any
-
-from lambda_local._http import Handler, StoppableServer
 
 MAX_RESPONSE_BYTES = 6 * 1024 * 1024 + 100  # Lambda's own figure, as its error message tells it
 
@@ -52,10 +46,21 @@ def new_trace_header() -> str:
 
 @dataclass(frozen=True)
 class RuntimeAnswer:
-    """What a runtime posted for an invocation, or for its own start. `error_type` is None for a response."""
+    """What a runtime posted for an invocation, or for its own start.
+
+    Attributes
+    ----------
+    payload : bytes
+    error_type : str or None
+        None for a response.
+    began_s, ended_s : float
+        When its first and its last byte had come, by `time.monotonic`.
+    """
 
     payload: bytes
     error_type: str | None = None
+    began_s: float = 0.0
+    ended_s: float = 0.0
 
 
 class RuntimeState(Enum):
@@ -87,14 +92,11 @@ class RuntimeSession:
         Guards the session and is notified of every change, so that its owner waits for this and for other things at
         once.
     function_arn : str
-    timeout_s : float
-        From it the deadline of an invocation is made at hand-over.
     """
 
-    def __init__(self, condition: threading.Condition, function_arn: str, timeout_s: float) -> None:
+    def __init__(self, condition: threading.Condition, function_arn: str) -> None:
         self._condition = condition
         self._function_arn = function_arn
-        self._timeout_s = timeout_s
         self._invocation: Invocation | None = None
         self._deadline_ms = 0
         self.state = RuntimeState.STARTING
@@ -103,13 +105,20 @@ class RuntimeSession:
 
     # Called by the owner.
 
-    def offer(self, invocation: Invocation) -> bool:
-        """Hand an invocation to a runtime that waits for one; False when it does not (any more)."""
+    def offer(self, invocation: Invocation, deadline_ms: int) -> bool:
+        """Hand an invocation to a runtime that waits for one; False when it does not (any more).
+
+        Parameters
+        ----------
+        invocation : Invocation
+        deadline_ms : int
+            Since 1970.
+        """
         with self._condition:
             if self.state is not RuntimeState.IDLE:
                 return False
             self._invocation, self.answer = invocation, None
-            self._deadline_ms = int((time.time() + self._timeout_s) * 1000)
+            self._deadline_ms = deadline_ms
             self._change(RuntimeState.BUSY)
             return True
 
@@ -163,7 +172,7 @@ class RuntimeSession:
             if is_too_large:
                 message = f"Response payload size exceeded maximum allowed payload size ({MAX_RESPONSE_BYTES} bytes)."
                 payload = f'{{"errorType":"Function.ResponseSizeTooLarge","errorMessage":"{message}"}}'
-                answer = RuntimeAnswer(payload.encode(), "Function.ResponseSizeTooLarge")
+                answer = replace(answer, payload=payload.encode(), error_type="Function.ResponseSizeTooLarge")
             self.answer = answer
             self._change(RuntimeState.ANSWERED)
             if is_too_large:
@@ -183,72 +192,3 @@ class RuntimeSession:
         if self.state is not RuntimeState.ENDED:
             self.state = state
         self._condition.notify_all()
-
-
-class RuntimeApi(StoppableServer):
-    """Serves one session at `address`.
-
-    Parameters
-    ----------
-    session : RuntimeSession
-    """
-
-    def __init__(self, session: RuntimeSession) -> None:
-        self.session = session
-        super().__init__(_RuntimeHandler)
-
-
-class _RuntimeHandler(Handler):
-    server: RuntimeApi
-
-    def handle_request(self) -> None:
-        body = self.read_body()
-        try:
-            for route_method, pattern, action in _ROUTES:
-                match = pattern.fullmatch(self.path)
-                if match and self.command == route_method:
-                    action(self, body, *match.groups())
-                    return
-            raise ProtocolError(404, "NotFound", f"no such path: {self.command} {self.path}")
-        except ProtocolError as error:
-            self.reply_json(error.status, {"errorMessage": str(error), "errorType": error.error_type})
-
-    def _next(self, _body: bytes) -> None:
-        taken = self.server.session.next()
-        if taken is None:
-            self.close_connection = True
-            return
-        invocation, headers = taken
-        self.reply(200, invocation.payload, headers)
-
-    def _respond(self, body: bytes, request_id: str) -> None:
-        self._accept(lambda: self.server.session.post_answer(request_id, RuntimeAnswer(body)))
-
-    def _fail(self, body: bytes, request_id: str) -> None:
-        self._accept(lambda: self.server.session.post_answer(request_id, self._error(body)))
-
-    def _fail_init(self, body: bytes) -> None:
-        self._accept(lambda: self.server.session.post_init_error(self._error(body)))
-
-    def _error(self, body: bytes) -> RuntimeAnswer:
-        return RuntimeAnswer(body, self.headers.get("Lambda-Runtime-Function-Error-Type") or _error_type(body))
-
-    def _accept(self, post: Callable[[], None]) -> None:
-        post()
-        self.reply_json(202, {"status": "OK"})
-
-
-def _error_type(body: bytes) -> str:
-    """The type an error tells of itself: the Python runtime leaves the header out."""
-    try:
-        return str(json.loads(body)["errorType"])
-    except (ValueError, KeyError, TypeError):
-        return "Unhandled"
-
-
-_ROUTES: tuple[tuple[str, re.Pattern[str], Callable[..., Any]], ...] = (
-    ("GET", re.compile(r"/2018-06-01/runtime/invocation/next"), _RuntimeHandler._next),
-    ("POST", re.compile(r"/2018-06-01/runtime/invocation/([^/]+)/response"), _RuntimeHandler._respond),
-    ("POST", re.compile(r"/2018-06-01/runtime/invocation/([^/]+)/error"), _RuntimeHandler._fail),
-    ("POST", re.compile(r"/2018-06-01/runtime/init/error"), _RuntimeHandler._fail_init),
-)

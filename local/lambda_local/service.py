@@ -10,8 +10,10 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
 
-from lambda_local._launch import RuntimeConfig, launch_command
+from lambda_local._instance import InstanceConfig
+from lambda_local._launch import check_wrapper
 from lambda_local._process import Guardian
+from lambda_local._sandbox import Isolation, RuntimeConfig, Sandboxes
 from lambda_local.activity import Activity
 from lambda_local.async_queue import AsyncQueue
 from lambda_local.environment import EnvironmentConfig
@@ -49,9 +51,12 @@ class LambdaService:
         With `url`, `client()` and `faults`. There while the service runs.
     queues : mapping of str to Queue
         By name.
+    isolation : Isolation
+        What the environments have. There while the service runs.
     """
 
     s3: S3Endpoint
+    isolation: Isolation
 
     def __init__(self, deployment: Deployment, runtime: RuntimeConfig, options: ServiceOptions | None = None) -> None:
         self.deployment = deployment
@@ -84,11 +89,13 @@ class LambdaService:
         ------
         TemplateError
             A function's wrapper script cannot be run.
+        IsolationError
+            Namespaces are asked for and not possible.
         OSError
             A port that was asked for is taken.
         """
         for function in self.deployment.functions.values():
-            launch_command(function, self._runtime, self._options.environment)
+            check_wrapper(function, self._options.environment)
         with ExitStack() as undo:
             self._start(undo)
             self._undo = undo.pop_all()
@@ -259,21 +266,30 @@ class LambdaService:
                 if spec.reserved_concurrency is not None
             },
         )
+        sandboxes = Sandboxes(guardian.root, self._runtime, options.isolation)
+        self.isolation = sandboxes.isolation
         config = EnvironmentConfig(
-            runtime=self._runtime,
-            guardian=guardian,
-            region=deployment.region,
-            variables=self._variables(),
+            instance=InstanceConfig(
+                runtime=self._runtime,
+                guardian=guardian,
+                region=deployment.region,
+                variables=self._variables(),
+                has_telemetry_api=options.has_telemetry_api,
+                publish=self._bus.publish,
+            ),
+            sandboxes=sandboxes,
             init_limit_s=options.init_limit_s,
             idle_s=options.idle_s,
-            publish=self._bus.publish,
+            freezes_idle=options.freezes_idle,
         )
         self._pools = {
             name: FunctionPool(spec, limits, config, self._activity) for name, spec in deployment.functions.items()
         }
         self._start_queues(undo)
         for pool in self._pools.values():
-            undo.callback(pool.close)
+            undo.callback(pool.join)
+        for pool in self._pools.values():
+            undo.callback(pool.stop)
         undo.callback(limits.close)
         for queue in self.queues.values():
             undo.callback(queue.close)

@@ -59,11 +59,11 @@ class Sam:
             *(SAM, "local", "invoke", function, "--event", event, "--template", self.template, "--skip-pull-image"),
             *("--parameter-overrides", f"PythonVersion=python{VERSION} Architecture={ARCH} S3Endpoint={self.endpoint}"),
             cwd=ROOT,
-            env=_sam_environment(),
+            env=sam_environment(),
         )
 
 
-def _sam_environment() -> dict[str, str]:
+def sam_environment() -> dict[str, str]:
     quiet = {"SAM_CLI_TELEMETRY": "0", "AWS_EC2_METADATA_DISABLED": "true"}
     # SAM would ask STS who it is, which takes 11 s to fail offline; what it finds here goes into the container
     credentials = {"AWS_ENDPOINT_URL_STS": "http://127.0.0.1:1", "AWS_MAX_ATTEMPTS": "1"}
@@ -75,15 +75,20 @@ def _sam_environment() -> dict[str, str]:
 def sam(_engine, _image, s3, tmp_path_factory) -> Sam:
     build = tmp_path_factory.mktemp("sam") / "build"
     overrides = f"PythonVersion=python{VERSION} Architecture={ARCH}"
-    run(SAM, "build", "--build-dir", build, "--parameter-overrides", overrides, cwd=ROOT, env=_sam_environment())
+    run(SAM, "build", "--build-dir", build, "--parameter-overrides", overrides, cwd=ROOT, env=sam_environment())
     return Sam(build / "template.yaml", s3.meta.endpoint_url)
 
 
 @pytest.fixture(scope="session")
-def s3(_engine) -> Iterator[Any]:
-    """A client of an S3 that listens where containers on Docker's bridge reach it."""
+def gateway(_engine) -> str:
+    """The address at which containers on Docker's bridge reach this machine."""
     subnet = run("docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Subnet}}").strip()
-    gateway = str(next(ipaddress.ip_network(subnet).hosts()))
+    return str(next(ipaddress.ip_network(subnet).hosts()))
+
+
+@pytest.fixture(scope="session")
+def s3(gateway) -> Iterator[Any]:
+    """A client of an S3 that listens where containers reach it."""
     server = ThreadedMotoServer(ip_address=gateway, port=0, verbose=False)
     server.start()
     _, port = server.get_host_and_port()

@@ -78,10 +78,16 @@ def start_system() -> SystemFactory:
     """Start a system: a head is processed at 4 mm, and retries wait a hundredth of their time."""
 
     @contextmanager
-    def start(*, timeout_s: int = 60, existing_bucket: str = "", **options: Any) -> Iterator[System]:
+    def start(
+        *, timeout_s: int = 60, existing_bucket: str = "", otlp_endpoint: str = "", **options: Any
+    ) -> Iterator[System]:
         deployment = load_deployment(
             ROOT / "template.yaml",
-            parameters={"VoxelSizeMm": "4.0", "ExistingRawBucket": existing_bucket},
+            parameters={
+                "VoxelSizeMm": "4.0",
+                "ExistingRawBucket": existing_bucket,
+                "OtlpEndpoint": otlp_endpoint,
+            },
             layer_dirs={layer: ROOT / ".build/layers" / layer for layer in LAYERS},
         )
         runtime = RuntimeConfig(python=Path(sys._base_executable), runtime_dir=ROOT / ".build/lambda-runtime")

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import sys
 import threading
 import time
 
@@ -15,10 +16,19 @@ from lambda_local import (
     EnvironmentStopped,
     FunctionNotFoundError,
     InvocationEnded,
+    Isolation,
     Outcome,
     PayloadError,
+    ServiceOptions,
     ThrottledError,
 )
+
+
+@pytest.fixture(scope="module", params=[Isolation.NAMESPACES, Isolation.PATHS])
+def options(request, has_namespaces):
+    if request.param is Isolation.NAMESPACES and not has_namespaces:
+        pytest.skip("no mount namespace can be made here")
+    return ServiceOptions(time_scale=0.002, isolation=request.param)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +37,7 @@ def aws(service):
     return session.client("lambda", endpoint_url=service.lambda_url, config=Config(retries={"total_max_attempts": 1}))
 
 
-def test_function_sees_what_it_would_in_lambda(call, deployment):
+def test_function_sees_what_it_would_in_lambda(call, deployment, service):
     answer, result = call("act", do="tell", text="héllo")
     environment = answer["environment"]
     assert answer["event"] == {"do": "tell", "text": "héllo"}
@@ -45,7 +55,18 @@ def test_function_sees_what_it_would_in_lambda(call, deployment):
     assert environment["AWS_REGION"] == environment["AWS_DEFAULT_REGION"] == "us-east-1"
     assert environment["AWS_EXECUTION_ENV"].startswith("AWS_Lambda_python3.")
     assert environment["_HANDLER"] == "act.handler"
-    assert environment["LAMBDA_TASK_ROOT"] == answer["path"][0] == str(deployment.functions["act"].code_dir)
+    is_mounted = service.isolation is Isolation.NAMESPACES
+    task_root = "/var/task" if is_mounted else str(deployment.functions["act"].code_dir)
+    assert environment["LAMBDA_TASK_ROOT"] == answer["path"][0] == task_root
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    opt = answer["path"][2].removesuffix("/python")
+    assert answer["path"][1:4] == [
+        f"{opt}/python/lib/{version}/site-packages",
+        f"{opt}/python",
+        environment["LAMBDA_RUNTIME_DIR"],
+    ]
+    if is_mounted:
+        assert (opt, environment["LAMBDA_RUNTIME_DIR"], environment["TMPDIR"]) == ("/opt", "/var/runtime", "/tmp")
 
 
 def test_function_sees_nothing_of_the_host(call, monkeypatch):
@@ -68,16 +89,18 @@ def test_warm_environment_is_reused(call, watcher):
     assert ended[1].environment_id == ended[0].environment_id
 
 
-def test_tmp_is_kept_between_invocations_and_removed_with_the_environment(call, watcher):
-    call("act", do="exit")  # whatever was warm is gone
-    first, _ = call("act", do="file", bytes=10)
-    second, _ = call("act", do="file", bytes=10)
+def test_tmp_is_kept_between_invocations_and_through_a_crash(call, watcher, service):
+    first, _ = call("reserved", do="file", bytes=10)
+    second, _ = call("reserved", do="file", bytes=10)
     assert (first["seen"], second["seen"]) == (False, True)
     assert second["dir"] == first["dir"]
-    call("act", do="exit")
-    third, _ = call("act", do="file", bytes=10)
-    assert third["seen"] is False
-    assert third["dir"] != first["dir"]
+    call("reserved", do="exit")
+    assert service.drain(20)
+    third, _ = call("reserved", do="file", bytes=10)
+    assert (third["seen"], third["dir"]) == (True, first["dir"])
+    ended = watcher.wait(InvocationEnded, 4, function="reserved")
+    assert len({event.environment_id for event in ended}) == 1
+    assert (ended[3].is_cold, ended[3].init_duration_ms) == (True, None)  # begun again, on the invocation's time
 
 
 def test_a_file_beyond_the_ephemeral_storage_cannot_be_written(call):
@@ -144,14 +167,16 @@ def test_memory_beyond_the_limit_kills(call, watcher):
 @pytest.mark.parametrize(
     ("function", "error_type"), [("broken", "Runtime.ImportModuleError"), ("exits-at-init", "Runtime.ExitError")]
 )
-def test_function_that_cannot_start_says_why(call, watcher, function, error_type):
-    for _ in range(2):  # the second one starts anew
+def test_function_that_cannot_start_says_why(call, watcher, service, function, error_type):
+    for _ in range(2):
         answer, result = call(function)
+        assert service.drain(20)
         assert result.function_error == "Unhandled"
         assert answer["errorType"] == error_type
     ended = watcher.wait(InvocationEnded, 2, function=function)
     assert all(event.is_cold and event.init_duration_ms is None for event in ended)
-    assert len(watcher.wait(EnvironmentStarted, 2, function=function)) == 2
+    # The init phase fails, and so does the init of each invocation.
+    assert len(watcher.wait(EnvironmentStarted, 3, function=function)) == 3
 
 
 def test_wrapper_and_layers_do_what_they_do_in_lambda(call):

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -20,6 +21,7 @@ from lambda_local import (
     InvocationEnded,
     InvocationGivenUp,
     InvocationStarted,
+    Isolation,
     LambdaService,
     Outcome,
     ServiceOptions,
@@ -62,10 +64,14 @@ def open_descriptors():
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
-def test_stop_ends_every_process_thread_file_and_socket(serve, runtime, alive, eventually):
+@pytest.mark.parametrize("isolation", [Isolation.AUTO, Isolation.PATHS])
+def test_stop_ends_every_process_thread_file_and_socket(
+    serve, runtime, alive, eventually, isolation, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     threads, descriptors = threading.active_count(), open_descriptors()
     told = Told()
-    service = serve(told)
+    service = serve(told, isolation=isolation)
     service.s3.client().put_object(Bucket="local-test-raw", Key="in/x.bin", Body=b"")
     assert service.drain(20)
     spawned = json.loads(service.invoke("act", b'{"do": "spawn"}').payload)
@@ -74,12 +80,12 @@ def test_stop_ends_every_process_thread_file_and_socket(serve, runtime, alive, e
     pids = [event.pid for event in told.all(EnvironmentStarted)]
     assert spawned["pid"] in pids
     assert all(alive(pid) for pid in [*pids, spawned["child"]])
-    folder = Path(f"/proc/{pids[0]}/environ").read_bytes().split(b"TMPDIR=")[1].split(b"\0")[0].decode()
+    assert list(tmp_path.iterdir())
 
     service.stop()
     eventually(lambda: not any(alive(pid) for pid in [*pids, spawned["child"]]))
     eventually(lambda: threading.active_count() <= threads)
-    assert not Path(folder).parent.exists()
+    assert not list(tmp_path.iterdir())
     assert open_descriptors() <= descriptors + 2
     assert {event.reason for event in told.all(EnvironmentStopped)} == {"stop"}
     with pytest.raises(ServiceStoppedError):
@@ -111,6 +117,8 @@ def test_stop_tells_who_waits(serve, eventually):
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_processes_do_not_outlive_a_service_that_is_ended_from_outside(tmp_path, ending, alive, eventually):
+    folder = tmp_path / "tmp"
+    folder.mkdir()
     script = tmp_path / "serve.py"
     script.write_text(
         textwrap.dedent("""
@@ -122,8 +130,7 @@ def test_processes_do_not_outlive_a_service_that_is_ended_from_outside(tmp_path,
             runtime = RuntimeConfig(Path(sys.executable), Path(sysconfig.get_path("purelib")))
             with LambdaService(load_deployment(Path(sys.argv[1])), runtime) as service:
                 spawned = json.loads(service.invoke("act", b'{"do": "spawn"}').payload)
-                folder = json.loads(service.invoke("act", b'{"do": "file", "bytes": 1}').payload)["dir"]
-                print(json.dumps(spawned | {"dir": folder}), flush=True)
+                print(json.dumps(spawned), flush=True)
                 signal.pause()
         """)
     )
@@ -133,17 +140,18 @@ def test_processes_do_not_outlive_a_service_that_is_ended_from_outside(tmp_path,
         stderr=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
+        env=os.environ | {"TMPDIR": str(folder)},
     )
     told = json.loads(service.stdout.readline())
     assert alive(told["pid"])
     assert alive(told["child"])
-    assert Path(told["dir"]).exists()
+    assert list(folder.iterdir())
     # As a terminal does: to the whole foreground group, in which the functions are not.
     os.killpg(service.pid, ending)
     service.wait(10)
     service.stdout.close()
     eventually(lambda: not alive(told["pid"]) and not alive(told["child"]))
-    eventually(lambda: not Path(told["dir"]).parent.exists())
+    eventually(lambda: not list(folder.iterdir()))
 
 
 def test_idle_environment_is_ended_and_the_next_one_is_cold(serve, alive, eventually):
