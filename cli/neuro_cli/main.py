@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "local": ("local", "Run the pipeline's functions and buckets on this machine."),
     "upload": ("upload", "Upload scans to the raw bucket, which starts their processing."),
     "status": ("status", "Tell what became of a scan."),
+    "report": ("report", "Show a scan's trace, its log and the metrics, as one page."),
     "replay": ("replay", "Invoke a function with a stored event."),
 }
 

@@ -1,7 +1,5 @@
 """`neuro-preprocess demo`: the whole pipeline on this machine, watched."""
 
-import os
-import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -15,6 +13,7 @@ if TYPE_CHECKING:
     from lambda_local import LambdaService
     from neuro_cli.local.board import Board
     from neuro_cli.local.demo_run import DemoResult
+    from neuro_cli.telemetry.session import Recorded
 
 _TIMEOUT_S = 900.0
 # Retries wait minutes on AWS; who watches a demonstration does not.
@@ -46,32 +45,49 @@ def command(ctx: click.Context, scans: Sequence[Path], output: Path, no_open: bo
 
     Starts an S3 endpoint and the local Lambda service from template.yaml and the built layers, uploads a synthetic
     head and Colin27 (a real one, from the Debian package `mricron-data`) or the SCANs of your own, shows each stage
-    as it happens, and ends with the derivatives on disk and a quality report. A SCAN that cannot be processed shows
-    what becomes of such a one: an error file, and the others go on.
+    as it happens, and ends with the derivatives on disk, a quality report, and beside it a page of the scan's trace,
+    log and metrics. A SCAN that cannot be processed shows what becomes of such a one: an error file, and the others go
+    on.
 
     The exit code is 1 when something went wrong that should have gone well.
     """
+    from functools import partial
+
     from lambda_local import ServiceOptions
     from neuro_cli.deployed.target import target_of
     from neuro_cli.local.board import Board
     from neuro_cli.local.demo_run import fetch_derivatives, gather_demo_scans, send_and_wait
     from neuro_cli.local.service import local_pipeline
     from neuro_cli.project import find_project
+    from neuro_cli.telemetry.otlp_files import Signal
+    from neuro_cli.telemetry.own_spans import own_spans
+    from neuro_cli.telemetry.session import read_session, recording_session, sessions_folder
     from neuro_cli.terminal.console import stderr
 
     console = stderr()
     found = find_project(project)
     found.require_built()
     sent = gather_demo_scans(scans, found.build / "data", lambda text: console.print(text, style="dim"))
-    options = ServiceOptions(concurrency=2, time_scale=_TIME_SCALE, log_dir=found.build / "local" / "logs")
-    with local_pipeline(found, options=options) as pipeline:
-        state = pipeline.state
-        console.print(f"S3 at {state.s3_url}, Lambda at {state.lambda_url}", style="dim")
-        board = Board(state.raw_bucket, state.derivatives_bucket)
-        with _watched(board, pipeline.service):
-            results = send_and_wait(pipeline, board, sent, _TIMEOUT_S)
-        fetch_derivatives(target_of(state), output)
-    _print(results, output, is_opened=not no_open)
+    with recording_session(sessions_folder(found)) as session:
+        options = ServiceOptions(
+            concurrency=2,
+            time_scale=_TIME_SCALE,
+            environment=session.environment,
+            log_dir=found.build / "local" / "logs",
+        )
+        with local_pipeline(found, options=options) as pipeline, own_spans(partial(session.sink.take, Signal.TRACES)):
+            state = pipeline.state
+            where = f"S3 at {state.s3_url}, Lambda at {state.lambda_url}, telemetry to {session.sink.url}"
+            console.print(where, style="dim")
+            pipeline.service.subscribe(session.meter)
+            board = Board(state.raw_bucket, state.derivatives_bucket)
+            with _watched(board, pipeline.service):
+                results = send_and_wait(pipeline, board, sent, _TIMEOUT_S)
+            session.meter.look()
+            fetch_derivatives(target_of(state), output)
+        # only now: an extension delivers its last when it is shut down
+        recorded = read_session(session.folder)
+    _print(results, output, recorded, is_opened=not no_open)
     ctx.exit(0 if all(result.is_as_it_should_be for result in results) else 1)
 
 
@@ -92,10 +108,12 @@ def _watched(board: "Board", service: "LambdaService") -> AbstractContextManager
     return Live(LiveTable(board), console=console, refresh_per_second=10, transient=True)
 
 
-def _print(results: Sequence["DemoResult"], output: Path, *, is_opened: bool) -> None:
+def _print(results: Sequence["DemoResult"], output: Path, recorded: "Recorded", *, is_opened: bool) -> None:
+    from neuro_cli.local.demo_pages import write_pages
+    from neuro_cli.terminal.browser import open_page
     from neuro_cli.terminal.console import print_error, stderr, stdout
     from neuro_cli.terminal.tables import status_table
-    from neuro_preprocess.bids import BidsName, figure_path
+    from neuro_cli.terminal.telemetry_words import telemetry_lines
 
     console = stdout()
     console.print(status_table([result.status for result in results]))
@@ -105,22 +123,16 @@ def _print(results: Sequence["DemoResult"], output: Path, *, is_opened: bool) ->
             file = output / error["file"].split("/", 3)[3]
             print_error(f"`{result.sent.scan.path.name}`: {error['message']} ({error['code']}, {file})", error["hint"])
     console.print(f"\nderivatives  {output}", soft_wrap=True)
-    reports = [
-        output / figure_path(BidsName.parse(result.status.key), ".html")
-        for result in results
-        if result.status.outcome == "done"
-    ]
-    for report in reports:
-        console.print(f"report       {report}", soft_wrap=True)
+    pages = write_pages(results, output, recorded)
+    for page in pages:
+        if page.quality_report is not None:
+            console.print(f"report       {page.quality_report}", soft_wrap=True)
+        if page.trace is not None:
+            console.print(f"trace        {page.trace}", soft_wrap=True)
+    console.print()
+    for line in telemetry_lines(recorded):
+        console.print(line, soft_wrap=True)
     stderr().print("\nTo keep such a service up and upload scans to it: neuro-preprocess local up", style="dim")
-    if reports and is_opened and _has_display():
-        import webbrowser
-
-        webbrowser.open(reports[-1].resolve().as_uri())
-
-
-def _has_display() -> bool:
-    """Whether a person with a screen is there to see a browser."""
-    if not sys.stdout.isatty():
-        return False
-    return sys.platform == "darwin" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+    reports = [page.quality_report for page in pages if page.quality_report is not None]
+    if reports and is_opened:
+        open_page(reports[-1])

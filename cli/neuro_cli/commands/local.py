@@ -1,7 +1,7 @@
 """`neuro-preprocess local`: the functions and the buckets on this machine."""
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from neuro_cli.options import project_option
 
 if TYPE_CHECKING:
     from neuro_cli.local.service import LocalPipeline
+    from neuro_cli.telemetry.session import Session
 
 
 @click.group("local")
@@ -77,34 +78,44 @@ def up(
     """Run the local service until Ctrl-C, and show each scan's way through it.
 
     While it runs, `upload`, `status` and `replay` find it by themselves. Buckets are empty at the start and gone at
-    the end. The functions' logs are kept in `.build/local/logs`.
+    the end. The functions' logs are kept in `.build/local/logs`. Their telemetry is kept as well, for
+    `neuro-preprocess report`, or goes where `OTEL_EXPORTER_OTLP_ENDPOINT` says if that is set.
     """
+    from contextlib import ExitStack
+    from dataclasses import replace
+
     from lambda_local import ServiceOptions
     from neuro_cli.deployed.service_state import announced
     from neuro_cli.local.service import local_pipeline
     from neuro_cli.project import find_project
+    from neuro_cli.telemetry.session import backend_environment, recording_session, sessions_folder
     from neuro_cli.terminal.console import stderr
 
     found = find_project(project)
-    options = ServiceOptions(
-        concurrency=concurrency,
-        time_scale=time_scale,
-        s3_port=port,
-        lambda_port=lambda_port,
-        log_dir=found.build / "local" / "logs",
-    )
+    backend = backend_environment()
     stopped = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    with local_pipeline(found, parameters=parameters, options=options) as pipeline, announced(pipeline.state):
-        _report(pipeline, keep)
-        for line in _welcome(pipeline):
+    with ExitStack() as stack:
+        session = None if backend else stack.enter_context(recording_session(sessions_folder(found)))
+        options = ServiceOptions(
+            concurrency=concurrency,
+            time_scale=time_scale,
+            s3_port=port,
+            lambda_port=lambda_port,
+            environment=backend if session is None else session.environment,
+            log_dir=found.build / "local" / "logs",
+        )
+        pipeline = stack.enter_context(local_pipeline(found, parameters=parameters, options=options))
+        stack.enter_context(announced(replace(pipeline.state, otlp_url=session.sink.url if session else "")))
+        _report(pipeline, session, keep)
+        for line in _welcome(pipeline, session, backend):
             click.echo(line)
         stopped.wait()
         stderr().print("stopping", style="dim")
 
 
-def _report(pipeline: "LocalPipeline", keep: Path | None) -> None:
+def _report(pipeline: "LocalPipeline", session: "Session | None", keep: Path | None) -> None:
     from neuro_cli.local.board import Board
     from neuro_cli.local.reporter import Keeper, LineReporter
     from neuro_cli.terminal.console import print_warning, stderr
@@ -113,12 +124,15 @@ def _report(pipeline: "LocalPipeline", keep: Path | None) -> None:
     for notice in service.deployment.notices:
         print_warning(notice)
     service.subscribe(LineReporter(Board(state.raw_bucket, state.derivatives_bucket), stderr()))
+    if session is not None:
+        service.subscribe(session.meter)
     if keep is not None:
         service.subscribe(Keeper(service.s3.client(), state.derivatives_bucket, keep))
 
 
-def _welcome(pipeline: "LocalPipeline") -> list[str]:
+def _welcome(pipeline: "LocalPipeline", session: "Session | None", backend: Mapping[str, str]) -> list[str]:
     state: Any = pipeline.state
+    to_backend = backend.get("OTEL_EXPORTER_OTLP_ENDPOINT") or backend.get("GRAFANA_CLOUD_OTLP_ENDPOINT", "")
     endpoint = f"--endpoint-url {state.s3_url}"
     return [
         f"S3           {state.s3_url}",
@@ -126,12 +140,14 @@ def _welcome(pipeline: "LocalPipeline") -> list[str]:
         f"raw          s3://{state.raw_bucket}",
         f"work         s3://{state.work_bucket}",
         f"derivatives  s3://{state.derivatives_bucket}",
+        f"telemetry    {session.sink.url if session else to_backend}",
         "",
         "In another terminal:",
         "  neuro-preprocess upload sub-01_T1w.nii.gz --wait",
         "  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=" + state.region,
         f"  aws s3 cp {endpoint} sub-01_T1w.nii.gz s3://{state.raw_bucket}/sub-01/anat/",
         f"  aws s3 sync {endpoint} s3://{state.derivatives_bucket} derivatives",
+        *(["  neuro-preprocess report sub-01_T1w.nii.gz"] if session else []),
         "",
         "Ctrl-C ends it.",
     ]

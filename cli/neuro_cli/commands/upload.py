@@ -1,6 +1,7 @@
 """`neuro-preprocess upload`: scans to the raw bucket, which starts the pipeline."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +106,7 @@ def _upload(
     from neuro_cli.terminal.progress import transfer_bar
 
     uploaded, is_failed = [], False
-    with environment_context(), carrying(baggage), transfer_bar(scans) as advance:
+    with _recorded(target), environment_context(), carrying(baggage), transfer_bar(scans) as advance:
         for scan in scans:
             try:
                 item = upload_scan(target.s3, scan, target.raw_bucket, prefix=prefix, on_bytes=advance)
@@ -117,6 +118,15 @@ def _upload(
             if not is_json:
                 click.echo(item.uri)
     return uploaded, is_failed
+
+
+def _recorded(target: "Target") -> AbstractContextManager[None]:
+    """Let the local service, if that records telemetry, see the uploads that its traces begin with."""
+    if target.service is None or not target.service.otlp_url:
+        return nullcontext()
+    from neuro_cli.telemetry.own_spans import own_spans, post_to
+
+    return own_spans(post_to(target.service.otlp_url))
 
 
 def _wait(uploaded: Sequence["Uploaded"], target: "Target", timeout: float, *, is_json: bool) -> list[Any]:

@@ -21,6 +21,8 @@ class ServiceState:
     raw_bucket, work_bucket, derivatives_bucket : str
     functions : mapping of str to str
         Logical ids of the template to function names.
+    otlp_url : str
+        Where it takes telemetry; empty where it does not.
     """
 
     pid: int
@@ -31,6 +33,7 @@ class ServiceState:
     work_bucket: str
     derivatives_bucket: str
     functions: Mapping[str, str]
+    otlp_url: str = ""
 
     @property
     def is_alive(self) -> bool:

@@ -63,3 +63,33 @@ def test_demo_shows_each_stage_as_it_happens(demo):
     happenings = [line.split("sub-phantom_T1w.nii.gz")[1].split() for line in lines]
     assert happenings[0] == ["uploaded"]
     assert [words[0] for words in happenings if words[1:2] == ["started"]] == list(STAGES)
+
+
+def test_demo_puts_each_scan_s_trace_beside_its_report(demo, out):
+    page = out / "sub-phantom/figures/sub-phantom_desc-trace_T1w.html"
+    assert f"trace        {page}" in demo.stdout.splitlines()
+    html = page.read_text()
+    assert 'href="sub-phantom_desc-qc_T1w.html"' in html
+    rows = re.findall(r'<summary class="row first"><span class="label"[^>]*><span class="name">(\w+)</span>', html)
+    assert rows == ["upload_file", "Conform", "SkullStrip", "BiasCorrect", "Normalize", "Report"]
+    assert html.count('<span class="chip cold">cold start</span>') == 2 * len(STAGES)  # in the overview, too
+    assert 'href="sub-phantom_desc-trace_T1w.html"' in (page.with_name("sub-phantom_desc-qc_T1w.html")).read_text()
+
+
+def test_demo_puts_a_refused_scan_s_trace_beside_its_error_file(demo, out):
+    (error,) = (out / "errors").glob("*.error.json")
+    html = error.with_name(error.name.replace(".error.json", ".trace.html")).read_text()
+    assert '<span class="badge fail">refused</span>' in html
+    assert "NOT_NIFTI" in html
+    assert "my scan" not in html  # it may be a patient's name
+
+
+def test_demo_tells_what_telemetry_came_and_what_it_cost(demo):
+    received = re.search(
+        r"^telemetry +(\d+) spans, (\d+) log records, (\d+) metric points; dropped (\d+); ", demo.stdout, re.M
+    )
+    spans, logs, points, dropped = map(int, received.groups())
+    assert min(spans, logs, points) > 10
+    assert dropped == 0
+    running, whole = re.search(r"^its cost +([\d.]+) % .*; ([\d.]+) % with", demo.stdout, re.M).groups()
+    assert 0 < float(running) < float(whole)

@@ -1,0 +1,1 @@
+"""Telemetry on this machine: an OTLP receiver, what it recorded, and the page that shows a scan's trace."""

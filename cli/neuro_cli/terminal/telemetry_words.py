@@ -1,0 +1,39 @@
+"""A session's telemetry in a few lines."""
+
+from neuro_cli.telemetry.session import Recorded
+from neuro_cli.terminal.words import counted
+
+_LOST = ("lost", "refused")  # outcomes of `lambda_collector.items`
+
+
+def telemetry_lines(recorded: Recorded) -> list[str]:
+    """What came, what is missing, and what it cost."""
+    recording, totals = recorded.recording, recorded.recording.totals
+    if not recording.span_count:
+        return ["telemetry    none was received"]
+    dropped = totals.total("lambda_otel.dropped") + sum(
+        totals.total("lambda_collector.items", outcome=outcome) for outcome in _LOST
+    )
+    received = ", ".join(
+        (
+            counted(recording.span_count, "span"),
+            counted(recording.log_count, "log record"),
+            counted(totals.point_count, "metric point"),
+        )
+    )
+    cold_starts = sum(
+        span.attributes.get("faas.coldstart") is True and "faas.invocation_id" in span.attributes
+        for span in recording.spans()
+    )
+    lines = [f"telemetry    {received}; dropped {dropped:.0f}; {counted(cold_starts, 'cold start')}"]
+    cost = recorded.cost
+    if cost is not None and cost.running_share is not None and cost.whole_share is not None:
+        lines.append(
+            f"its cost     {_percent(cost.running_share)} of the CPU time of processing; "
+            f"{_percent(cost.whole_share)} with its part of the cold starts"
+        )
+    return lines
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
