@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import os
 import platform
@@ -23,6 +24,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 HERE = Path(__file__).parent
 MACHINE = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
+_NUMBERS = itertools.count(1)
 EMULATORS = sorted(ROOT.glob(f".venv-sam/lib/python3*/site-packages/samcli/local/rapid/aws-lambda-rie-{MACHINE}"))
 
 
@@ -91,14 +93,18 @@ class Emulator:
     def __init__(
         self, emulator: Path, extension: Path, sink: Sink, folder: Path, timeout_s: int, *, has_layer: bool
     ) -> None:
-        self.port, otlp = free_port(), free_port()
+        self.port = free_port()
+        # the layer knows the Collector by its address and the usual port; an address of loopback is free for sure
+        host, otlp = (
+            (f"127.{os.getpid() % 250 + 1}.{next(_NUMBERS)}.1", 4318) if has_layer else ("127.0.0.1", free_port())
+        )
         self.log = folder / "log"
         opt, tmp = folder / "opt", folder / "tmp"
         (opt / "extensions").mkdir(parents=True)
         tmp.mkdir()
         shutil.copy(extension, opt / "extensions" / "collector")
         config = (
-            f'{{receivers: {{otlp: {{protocols: {{http: {{endpoint: "127.0.0.1:{otlp}"}}}}}}}}, '
+            f'{{receivers: {{otlp: {{protocols: {{http: {{endpoint: "{host}:{otlp}"}}}}}}}}, '
             f'exporters: {{otlp_http: {{endpoint: "http://127.0.0.1:{sink.port}", compression: none}}}}, '
             "service: {pipelines: {traces: {receivers: [otlp], exporters: [otlp_http]}}}}"
         )
@@ -117,7 +123,7 @@ class Emulator:
             variables |= {
                 "PYTHONPATH": ":".join(paths),
                 "_HANDLER": "layered.handler",
-                "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{otlp}",
+                "OTEL_LAMBDA_COLLECTOR_HOST": host,
                 "OTEL_LAMBDA_ANNOUNCE": "true",
             }
             wrapper = str(ROOT / "layers" / "telemetry" / "otel-instrument")
