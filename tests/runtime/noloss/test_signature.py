@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +20,8 @@ from .verifying_s3 import SignatureError, VerifyingS3, verify
 
 REGION = "eu-west-1"
 RIGHT = Credentials("an-id", "a/secret+with=signs", "a-token/of+a=session")
-HOST = "127.0.92.7"
+# An address of this run alone, since the extension listens on ports that are always the same.
+HOST = f"127.77.{os.getpid() >> 8 & 255}.{os.getpid() & 255 or 1}"
 
 
 @pytest.fixture
