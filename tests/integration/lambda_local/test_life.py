@@ -126,7 +126,8 @@ def test_processes_do_not_outlive_a_service_that_is_ended_from_outside(tmp_path,
             from pathlib import Path
             from lambda_local import EnvironmentStarted, LambdaService, RuntimeConfig, load_deployment
 
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
+            for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background jobs ignore SIGINT
+                signal.signal(number, signal.default_int_handler)
             runtime = RuntimeConfig(Path(sys.executable), Path(sysconfig.get_path("purelib")))
             with LambdaService(load_deployment(Path(sys.argv[1])), runtime) as service:
                 spawned = json.loads(service.invoke("act", b'{"do": "spawn"}').payload)
