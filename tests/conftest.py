@@ -2,8 +2,9 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -27,6 +28,18 @@ def load_event(name: str) -> dict[str, Any]:
     """A sample event of events/."""
     event: dict[str, Any] = json.loads((ROOT / "events" / f"{name}.json").read_text())
     return event
+
+
+@pytest.fixture(scope="session")
+def lack() -> Callable[[str], NoReturn]:
+    """Called with what this machine lacks for a test: it is skipped, and fails in CI, which has to have everything."""
+
+    def end(reason: str) -> NoReturn:
+        if os.environ.get("CI"):
+            pytest.fail(f"{reason}; in CI this may not be skipped")
+        pytest.skip(reason)
+
+    return end
 
 
 @pytest.fixture

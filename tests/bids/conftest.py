@@ -31,14 +31,12 @@ OTHER_KEYS = ("scan 1.nii.gz", "siteB/sub-01/anat/sub-01_T1w.nii.gz", "Jane Doe/
 
 
 @pytest.fixture(scope="session")
-def validator():
+def validator(lack):
     """Path of the BIDS validator's command."""
     places = [Path(sys.executable).parent, ROOT / ".venv-bids" / "bin"]
     command = shutil.which("bids-validator-deno", path=os.pathsep.join([*map(str, places), os.environ["PATH"]]))
     if command is None:
-        if os.environ.get("CI"):
-            pytest.fail("expected `bids-validator-deno` in CI")
-        pytest.skip("no `bids-validator-deno` on the path")
+        lack("no `bids-validator-deno` in `.venv-bids` or on the path: `make test` installs it")
     return command
 
 

@@ -29,13 +29,11 @@ def run(*command: str | Path, **options: Any) -> str:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _engine() -> None:
+def _engine(lack) -> None:
     docker = shutil.which("docker")
     is_there = docker and subprocess.run([docker, "info"], capture_output=True, check=False).returncode == 0
-    if not is_there and os.environ.get("CI"):
-        pytest.fail("no Docker engine answers, and in CI this tier may not skip")
     if not is_there:
-        pytest.skip("no Docker engine answers: start one, then `make test-docker`")
+        lack("no Docker engine answers: start one, then `make test-docker`")
 
 
 @pytest.fixture(scope="session")

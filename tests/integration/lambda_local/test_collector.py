@@ -61,12 +61,12 @@ def sink():
 
 
 @pytest.fixture(params=[Isolation.NAMESPACES, Isolation.PATHS])
-def serve(request, deployment, runtime, sink, has_namespaces):
+def serve(request, deployment, runtime, sink, has_namespaces, lack):
     """Starts a service of one function with both layers."""
     if not (LAYERS / "CollectorLayer" / "extensions" / "collector").exists():
-        pytest.skip("the layers have not been built: `make layers`")
+        lack("the layers have not been built: `make layers`")
     if request.param is Isolation.NAMESPACES and not has_namespaces:
-        pytest.skip("no mount namespace can be made here")
+        lack("no mount namespace can be made here")
     services = []
 
     def start(endpoint=None, **options):

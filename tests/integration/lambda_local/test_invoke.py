@@ -25,9 +25,9 @@ from lambda_local import (
 
 
 @pytest.fixture(scope="module", params=[Isolation.NAMESPACES, Isolation.PATHS])
-def options(request, has_namespaces):
+def options(request, has_namespaces, lack):
     if request.param is Isolation.NAMESPACES and not has_namespaces:
-        pytest.skip("no mount namespace can be made here")
+        lack("no mount namespace can be made here")
     return ServiceOptions(time_scale=0.002, isolation=request.param)
 
 

@@ -18,12 +18,14 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 ROOT = Path(__file__).parents[3]
 HERE = Path(__file__).parent
 MACHINE = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
+Lack = Callable[[str], NoReturn]
 _NUMBERS = itertools.count(1)
 EMULATORS = sorted(ROOT.glob(f".venv-sam/lib/python3*/site-packages/samcli/local/rapid/aws-lambda-rie-{MACHINE}"))
 
@@ -35,10 +37,10 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def extension_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def extension_binary(tmp_path_factory: pytest.TempPathFactory, lack: Lack) -> Path:
     go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
     if go is None:
-        pytest.skip("the extension is built with Go, which is not installed")
+        lack("the extension is built with Go, which is not installed")
     binary = tmp_path_factory.mktemp("extension") / "collector"
     command = [go, "build", "-trimpath", "-tags", "grpcnotrace", "-o", str(binary), "./cmd/extension"]
     subprocess.run(command, cwd=ROOT / "collector", env=os.environ | {"CGO_ENABLED": "0"}, check=True)
@@ -91,8 +93,9 @@ class Emulator:
     """AWS's Runtime Interface Emulator with the extension in /opt/extensions."""
 
     def __init__(
-        self, emulator: Path, extension: Path, sink: Sink, folder: Path, timeout_s: int, *, has_layer: bool
+        self, emulator: Path, extension: Path, sink: Sink, folder: Path, timeout_s: int, lack: Lack, *, has_layer: bool
     ) -> None:
+        self._lack = lack
         self.port = free_port()
         # the layer knows the Collector by its address and the usual port; an address of loopback is free for sure
         host, otlp = (
@@ -156,7 +159,7 @@ class Emulator:
             if self.process.poll() is not None:
                 break
             time.sleep(0.02)
-        pytest.skip(f"the emulator cannot run here: {self.log.read_text()[-400:]}")
+        self._lack(f"the emulator cannot run here: {self.log.read_text()[-400:]}")
 
     def invoke(self, event: object) -> tuple[int, str, float]:
         """Status, body, and seconds until the answer, for which the emulator waits for the extension."""
@@ -182,15 +185,15 @@ class Emulator:
 
 
 @pytest.fixture
-def emulator(extension_binary: Path, sink: Sink, tmp_path: Path) -> Iterator[Callable[..., Emulator]]:
+def emulator(extension_binary: Path, sink: Sink, tmp_path: Path, lack: Lack) -> Iterator[Callable[..., Emulator]]:
     """Starts the emulator with a function timeout in seconds, around a runtime of ours or the telemetry layer."""
     program = next(iter(EMULATORS), None)
     if program is None or shutil.which("bwrap") is None:
-        pytest.skip("needs the emulator that comes with the SAM CLI, and bubblewrap")
+        lack("needs the emulator that comes with the SAM CLI, and bubblewrap")
     started: list[Emulator] = []
 
     def start(timeout_s: int, *, has_layer: bool = False) -> Emulator:
-        started.append(Emulator(program, extension_binary, sink, tmp_path, timeout_s, has_layer=has_layer))
+        started.append(Emulator(program, extension_binary, sink, tmp_path, timeout_s, lack, has_layer=has_layer))
         return started[-1]
 
     yield start

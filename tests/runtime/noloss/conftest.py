@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from cryptography import x509
@@ -51,11 +52,11 @@ def journal() -> Iterator[Journal]:
 
 
 @pytest.fixture(scope="session")
-def extension() -> Path:
+def extension(lack: Callable[[str], NoReturn]) -> Path:
     """The extension as it is deployed."""
     program = ROOT / ".build/layers/CollectorLayer/extensions/collector"
     if not program.exists():
-        pytest.skip("needs the extension: `make extension`")
+        lack("needs the extension: `make extension`")
     return program
 
 
