@@ -37,7 +37,7 @@ pytestmark = pytest.mark.timeout(600)
 
 
 def test_every_sample_event_is_listed_here():
-    others = {"sqs-failure", "s3-put-versioned", "eventbridge-object-created", "redrive-s3", "redrive-schedule"}
+    others = {"sqs-failure", "s3-put-versioned", "eventbridge-object-created"}
     assert {path.stem for path in EVENTS.glob("*.json")} == {name for name, *_ in SAMPLES} | others
 
 
