@@ -14,10 +14,8 @@ from neuro_cli.telemetry.recording import LogRecord, Recording
 from neuro_cli.telemetry.scan_trace import ScanTrace
 from neuro_cli.telemetry.waterfall import legend, render_overview, render_waterfall
 from neuro_cli.terminal.words import counted, of_bytes
-from neuro_preprocess.report._style import STYLE
+from neuro_preprocess.report.page_head import page_head
 
-# No script, nothing from elsewhere: the page stays what it is wherever it is opened.
-_POLICY = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _BADGES = {"pass": "pass", "done": "pass", "fail": "fail", "refused": "fail", "failed": "fail"}
 _LEVELS = {"WARN": "warn-text", "WARNING": "warn-text", "ERROR": "fail-text", "CRITICAL": "fail-text"}
 # Of a log line: what other columns or the page's head say already.
@@ -53,16 +51,7 @@ def render_page(trace: ScanTrace, recording: Recording, cost: Cost | None, *, re
     name = escape(trace.name)
     writers = list(dict.fromkeys(group.writer for group in trace.groups))
     parts = [
-        "<!DOCTYPE html>",
-        '<html lang="en">',
-        "<head>",
-        '<meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        '<meta name="robots" content="noindex">',
-        f"<title>trace: {name}</title>",
-        f"<style>\n{STYLE}\n{TRACE_STYLE}\n</style>",
-        "</head>",
+        *page_head(f"trace: {name}", further_style=TRACE_STYLE),
         "<body>",
         _header(trace, report_link),
         "<main>",

@@ -10,15 +10,13 @@ from neuro_preprocess.image import Contrast, Notice
 from neuro_preprocess.quality import QualityMeasures
 from neuro_preprocess.quality.measure_table import MEASURES, limit_of, range_text
 from neuro_preprocess.quality.verdict import SelfCheck, Verdict
-from neuro_preprocess.report._style import STYLE
+from neuro_preprocess.report.page_head import page_head
 
 _WHAT_TO_DO = {
     "pass": "No measure is out of the ordinary. A look at the picture is still worth its minute.",
     "warn": "Look at the picture before using the derivatives.",
     "fail": "Do not use the derivatives.",
 }
-# No script, nothing from elsewhere: the page stays what it is wherever it is opened.
-_POLICY = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 # How names of self-checks say their units, and how people do.
 _UNITS = {"_mm2": "mm²", "_mm": "mm", "_ml": "mL"}
 _LIMITS_OF_USE = (
@@ -78,16 +76,7 @@ def render_report(
     """
     name = escape(f"{title} {contrast}")
     parts = [
-        "<!DOCTYPE html>",
-        '<html lang="en">',
-        "<head>",
-        '<meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        '<meta name="robots" content="noindex">',
-        f"<title>{verdict.status}: {name}</title>",
-        f"<style>\n{STYLE}\n</style>",
-        "</head>",
+        *page_head(f"{verdict.status}: {name}"),
         "<body>",
         _header(name, verdict),
         _figure(picture, name),

@@ -1,6 +1,6 @@
-"""The look of the HTML report: readable on a screen in light and in dark, and on paper."""
+"""What every page of the project begins with: it names no other resource, and looks like the quality report."""
 
-STYLE = """
+_STYLE = """
 :root {
   color-scheme: light dark;
   --page: #f6f7f9; --card: #ffffff; --text: #1b1f24; --quiet: #5b6470; --line: #dde1e6; --link: #0b5cad;
@@ -73,3 +73,31 @@ code { font: 13px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; over
   figure img { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 """.strip()
+
+# No script, nothing from elsewhere: the page stays what it is wherever it is opened.
+_POLICY = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+
+def page_head(title: str, *, further_style: str = "") -> list[str]:
+    """Lines of HTML up to the end of the head.
+
+    Parameters
+    ----------
+    title : str
+        Escaped already.
+    further_style : str
+        CSS of this page alone.
+    """
+    style = f"{_STYLE}\n{further_style}" if further_style else _STYLE
+    return [
+        "<!DOCTYPE html>",
+        '<html lang="en">',
+        "<head>",
+        '<meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        '<meta name="robots" content="noindex">',
+        f"<title>{title}</title>",
+        f"<style>\n{style}\n</style>",
+        "</head>",
+    ]
