@@ -503,7 +503,7 @@ def print_table(ours: dict[str, list[float]], reference: dict[str, list[float]],
             continue
         value = statistics.median(ours[row.key])
         other = statistics.median(reference[row.key]) if row.key in reference else None
-        ratio = None if other is None else value / other
+        ratio = value / other if other else None
         by_ratio = row.ratio is not None and ratio is not None and not is_recorded
         keeps = ratio <= row.ratio if by_ratio and ratio and row.ratio else value <= row.bar
         is_good = is_good and (keeps or (row.is_wall and not by_ratio))

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"syscall"
 
 	"neuro-preprocess/collector/internal/extension"
@@ -14,6 +15,11 @@ import (
 )
 
 func main() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		// An extension mostly waits. To wake a second thread for each request costs more than the thread can save, and
+		// all other processors are the function's.
+		runtime.GOMAXPROCS(1)
+	}
 	log := logline.New(os.Stdout, logline.ParseLevel(os.Getenv("OPENTELEMETRY_EXTENSION_LOG_LEVEL")))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()

@@ -2,6 +2,7 @@ package lifecycleextension
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
@@ -15,6 +16,10 @@ type Connections struct {
 }
 
 func (c *Connections) add(transport http.RoundTripper) {
+	if t, ok := transport.(*http.Transport); ok && t.TLSClientConfig != nil && t.TLSClientConfig.ClientSessionCache == nil {
+		// Each thaw needs a new connection, but the certificate of a backend need not be verified anew.
+		t.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+	}
 	if pool, ok := transport.(interface{ CloseIdleConnections() }); ok {
 		c.mu.Lock()
 		defer c.mu.Unlock()

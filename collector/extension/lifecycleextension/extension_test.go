@@ -2,6 +2,7 @@ package lifecycleextension
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -106,6 +107,37 @@ func TestExportsUseNoConnectionFromBeforeAFreeze(t *testing.T) {
 	pool.Forget()
 	if send(); len(connections) != 2 {
 		t.Errorf("%d connections after it", len(connections))
+	}
+}
+
+func TestNewConnectionsResumeTheSessionFromBeforeAFreeze(t *testing.T) {
+	var resumed []bool
+	server := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		resumed = append(resumed, r.TLS.DidResume)
+	}))
+	defer server.Close()
+	pool := &Connections{}
+	wrap, err := create(t, &heard{}, pool).GetHTTPRoundTripper(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport, err := wrap(t.Context(), server.Client().Transport)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: transport}
+	for range 2 {
+		answer, err := client.Get(server.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A session's ticket is read with the answer.
+		_, _ = io.Copy(io.Discard, answer.Body)
+		_ = answer.Body.Close()
+		pool.Forget()
+	}
+	if !slices.Equal(resumed, []bool{false, true}) {
+		t.Errorf("resumed %v", resumed)
 	}
 }
 

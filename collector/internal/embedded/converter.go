@@ -26,7 +26,10 @@ func (c lambdaConverter) factory() confmap.ConverterFactory {
 	return confmap.NewConverterFactory(func(confmap.ConverterSettings) confmap.Converter { return c })
 }
 
-const exportTimeout = "5s"
+const (
+	exportTimeout    = "5s"
+	writeBufferBytes = 16 << 10
+)
 
 // Convert changes the configuration in place.
 func (c lambdaConverter) Convert(_ context.Context, conf *confmap.Conf) error {
@@ -149,6 +152,8 @@ func fitExporter(id string, exporter any, exporters map[string]any, lifecycleID 
 	}
 	// HTTP/2 shares one connection among all requests, and one that died in a freeze would take them all along.
 	setDefault(e, "force_attempt_http2", false)
+	// The stock size is for a stream of large requests; here each connection is often used once.
+	setDefault(e, "write_buffer_size", writeBufferBytes)
 	if _, isSet := e["compression"]; !isSet {
 		e["compression"] = "gzip"
 		setDefault(e, "compression_params", map[string]any{"level": 1})

@@ -75,6 +75,7 @@ func TestConvertFitsAConfigurationOfTheReferenceLayer(t *testing.T) {
 		"exporters::otlphttp::timeout":                   "5s",
 		"exporters::otlphttp::force_attempt_http2":       false,
 		"exporters::otlphttp::compression":               "gzip",
+		"exporters::otlphttp::write_buffer_size":         writeBufferBytes,
 		"exporters::otlphttp::middlewares":               []any{map[string]any{"id": "lambda_lifecycle"}},
 		"exporters::otlp::sending_queue::enabled":        false,
 		"exporters::otlp::middlewares":                   []any{map[string]any{"id": "lambda_lifecycle"}},
