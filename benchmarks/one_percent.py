@@ -8,11 +8,13 @@ machine does else hits all of them; the order is drawn anew each round. CPU is t
 processes, by their own clocks.
 
 What telemetry costs does not depend on the size of a scan, and what a scan costs varies by more than 1 % from one time
-to the next. So the cost is found as the difference on a small head, and set in relation to the CPU of a real one:
-Colin27 at 1 mm where it can be had, else the phantom.
+to the next. So the cost is found as the difference on a small head, and set in relation to the CPU of a real one at
+1 mm: of Colin27 in the field of view that a scanner gives, with air around the head, and of Colin27 as it is
+distributed, cut to the box of a template. Without Colin27 the phantom stands in for it.
 """
 
 import argparse
+import io
 import os
 import random
 import statistics
@@ -21,11 +23,16 @@ import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import replace
+from gzip import compress as gzip
+from gzip import decompress as gunzip
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple, Self
 from uuid import uuid4
+
+import nibabel
+import numpy as np
 
 from lambda_local import (
     Deployment,
@@ -48,6 +55,10 @@ from neuro_preprocess.phantom import head_phantom
 BAR = 0.01
 _BUCKET = "neuro-preprocess-raw"
 _SMALL_MM, _REAL_MM = "3.0", "1.0"
+_REAL_ROUNDS = 5
+# Of a usual T1w acquisition: sagittal slices of 256 mm by 256 mm.
+_FIELD_OF_VIEW = (192, 256, 256)
+_AIR_NOISE_SD = 2.0
 _TIMEOUT_S = 120.0
 # So long an extension may take to deliver what an invocation left to it.
 _SETTLE_S = 0.3
@@ -134,7 +145,7 @@ def main() -> None:
     small = encode_nifti(head_phantom((60, 72, 70), float(_SMALL_MM), seed=1).image)
     with tempfile.TemporaryDirectory() as folder:
         used, layer_s, layer_init_s = measure_small(small, args.rounds, Path(folder))
-        real_s = measure_real(project)
+        real = measure_real(project)
     print(f"CPU in ms a small scan in warm functions, {args.rounds} rounds, median (quartiles)")
     for name, rounds in used.items():
         low, middle, high = statistics.quantiles((one.all_s for one in rounds), n=4)
@@ -148,15 +159,18 @@ def main() -> None:
     print(f"  the layer, by itself    {layer_s * 1e3:8.1f}")
     print(f"  the extensions' clocks  {extensions_s * 1e3:8.1f}")
     print(f"  the layer, five starts  {layer_init_s * 1e3:8.1f}")
-    print(f"CPU in ms, of a real scan {real_s * 1e3:8.0f}")
-    share, low, high = (cost_s / (real_s + cost_s) for cost_s in costs)
+    bounds = []
+    print("telemetry's share of a real scan, by difference (90 % interval), and by clocks")
+    for name, real_s in real.items():
+        share, low, high = (cost_s / (real_s + cost_s) for cost_s in costs)
+        bounds.append((low, high))
+        by_clocks = (layer_s + extensions_s) / (real_s + layer_s + extensions_s)
+        print(f"  {name:24}{real_s * 1e3:8.0f} ms  {share:.2%} ({low:.2%}..{high:.2%})  {by_clocks:.2%}")
+    low, high = bounds[0]
     verdict = (
         "holds" if high < BAR else "is BROKEN" if low >= BAR else "cannot be told: take more rounds, in a quiet hour"
     )
-    by_clocks = (layer_s + extensions_s) / real_s
-    print(
-        f"telemetry is {share:.2%} ({low:.2%}..{high:.2%}) by difference, {by_clocks:.2%} by clocks: the rule {verdict}"
-    )
+    print(f"the rule, on the first of them, {verdict}")
     sys.exit(1 if low >= BAR else 0)
 
 
@@ -191,15 +205,33 @@ def measure_small(scan: bytes, rounds: int, folder: Path) -> tuple[dict[str, lis
     return used, layer_s, after.total(LAYER_METRIC, phase="init")
 
 
-def measure_real(project: Project) -> float:
-    """CPU in s of a real scan in warm functions, without telemetry."""
+def measure_real(project: Project) -> dict[str, float]:
+    """Median CPU in s of real scans in warm functions, without telemetry, by what they are."""
     try:
-        scan = colin27(project.build / "data" / "mricron-data").read_bytes()
+        head = colin27(project.build / "data" / "mricron-data").read_bytes()
     except NotToBeHadError:
-        scan = encode_nifti(head_phantom().image)
+        head = encode_nifti(head_phantom().image)
+    scans = {"in its field of view": in_field_of_view(head), "cut to a template's box": head}
     with Chain(_REAL_MM, None) as one:
-        one.process(scan)
-        return one.process(scan).all_s
+        for scan in scans.values():
+            one.process(scan)
+        used = [{name: one.process(scan).all_s for name, scan in scans.items()} for _ in range(_REAL_ROUNDS)]
+    return {name: statistics.median(of[name] for of in used) for name in scans}
+
+
+def in_field_of_view(head: bytes) -> bytes:
+    """A scan of 1 mm, unsigned bytes, in the middle of `_FIELD_OF_VIEW` with the noise of air around it."""
+    image = nibabel.Nifti1Image.from_stream(io.BytesIO(gunzip(head)))
+    voxels = np.asarray(image.dataobj)
+    chance = np.random.default_rng(0)
+    real, imaginary = chance.normal(0, _AIR_NOISE_SD, (2, *_FIELD_OF_VIEW))
+    whole = np.hypot(real, imaginary).astype(voxels.dtype)
+    begin = [max(outer - inner, 0) // 2 for outer, inner in zip(_FIELD_OF_VIEW, voxels.shape, strict=True)]
+    place = tuple(slice(at, at + size) for at, size in zip(begin, voxels.shape, strict=True))
+    whole[place] = np.maximum(whole[place], voxels)
+    affine = image.affine.copy()
+    affine[:3, 3] -= affine[:3, :3] @ begin
+    return gzip(nibabel.Nifti1Image(whole, affine).to_bytes(), 1)
 
 
 def without_telemetry(deployment: Deployment, project: Project) -> Deployment:
