@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"neuro-preprocess/collector/internal/lambdatest"
+	"neuro-preprocess/collector/internal/lifecycle"
 	"neuro-preprocess/collector/internal/logline"
 )
 
@@ -562,6 +563,41 @@ func TestRunMeasuresInvocations(t *testing.T) {
 	}
 	if got := total(found["lambda_collector.items"]); got == 0 {
 		t.Error("the extension does not report on itself")
+	}
+}
+
+func TestRunWithProvisionedConcurrencyCountsNoColdStart(t *testing.T) {
+	const kind = "provisioned-concurrency"
+	r := prepare(t)
+	r.start().awaitReady()
+	// The environment waits for its first invocation as long as it pleases.
+	r.lambda.Tell(
+		"platform.initStart", map[string]any{"initializationType": kind, "phase": "init"},
+		"platform.initRuntimeDone", map[string]any{"initializationType": kind, "status": "success"},
+	)
+	time.Sleep(lifecycle.DefaultSettings().PauseIsThaw)
+	id := r.lambda.Invoke(10 * time.Second)
+	td := spans("root")
+	td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes().PutStr("faas.invocation_id", id)
+	r.post(td, "")
+	r.lambda.RuntimeDone(id, "success")
+	r.lambda.AwaitNext(time.Second)
+	r.assertSpans("root", "init f")
+	r.lambda.Shutdown("spindown")
+	r.awaitExit(2 * time.Second)
+
+	if got := total(r.sink.Metrics()["faas.coldstarts"]); got != 0 {
+		t.Errorf("%v cold starts are counted, though nobody waited for one", got)
+	}
+	for _, span := range r.sink.Spans() {
+		if span.Name() != "init f" {
+			continue
+		}
+		isCold, _ := span.Attributes().Get("faas.coldstart")
+		initType, _ := span.Attributes().Get("aws.lambda.initialization_type")
+		if isCold.Bool() || initType.Str() != kind {
+			t.Errorf("the init span says %v", span.Attributes().AsRaw())
+		}
 	}
 }
 
