@@ -1,5 +1,6 @@
 """One JSON object a line, by Powertools, with the trace it belongs to."""
 
+import logging
 from functools import cache
 from typing import Any
 
@@ -21,7 +22,7 @@ class _Formatter(LambdaPowertoolsFormatter):
 
 @cache
 def logger() -> Logger:
-    """The logger of this process. `POWERTOOLS_LOG_LEVEL` sets its level."""
+    """The logger of this process. The function's `ApplicationLogLevel` sets its level."""
     formatter = _Formatter(
         use_rfc3339=True, utc=True, serialize_stacktrace=False, log_record_order=["timestamp", "level", "message"]
     )
@@ -34,3 +35,12 @@ def begin_invocation(stage: str, lambda_context: Any) -> Logger:
     log.clear_state()
     log.append_keys(stage=stage, aws_request_id=getattr(lambda_context, "aws_request_id", ""))
     return log
+
+
+def quiet_sdk() -> None:
+    """Hear of trouble only from botocore.
+
+    With JSON logs the runtime lets all of `ApplicationLogLevel` through, and botocore tells at INFO where each client
+    found what it was made with: two lines a cold start.
+    """
+    logging.getLogger("botocore").setLevel(logging.WARNING)

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.errors import ConfigError, MissingObjectError, StageError, TransientError
 from pipeline.keys import telemetry_key
+from pipeline.logs import quiet_sdk
 
 ORDER_FIELD = "neuro-order"
 RUN_FIELD = "neuro-run-id"
@@ -183,5 +184,6 @@ def storage() -> Storage:
     import boto3
     from botocore.config import Config
 
+    quiet_sdk()
     patience = Config(connect_timeout=3, read_timeout=20, retries={"mode": "standard", "max_attempts": 4})
     return Storage(boto3.client("s3", config=patience))

@@ -16,6 +16,7 @@ from functools import cache
 from io import BufferedRandom
 from typing import Any, BinaryIO
 
+from pipeline.logs import quiet_sdk
 from redrive.settings import Source, source
 
 HANDED_OVER = ".otlp.gz"
@@ -122,5 +123,6 @@ def telemetry_bucket() -> TelemetryBucket:
     import boto3
     from botocore.config import Config
 
+    quiet_sdk()
     patience = Config(connect_timeout=3, read_timeout=20, retries={"mode": "standard", "max_attempts": 3})
     return TelemetryBucket(boto3.client("s3", config=patience), source())

@@ -16,6 +16,8 @@ What is emulated
   event; the caller has the answer before that. At the end they get `SHUTDOWN` and two seconds.
 - The Telemetry API over HTTP: the platform's events with their times, spans and metrics, log lines of functions and
   extensions, buffered as asked for; or its absence (`ServiceOptions.has_telemetry_api`), as in AWS's own emulator.
+- Logs: lines of the output, and what the runtime hands over as records by Lambda's log descriptor, of however many
+  lines. `LoggingConfig` decides whether those records are JSON and from which level on.
 - Freezing: between invocations the processes are stopped, and nothing is delivered to them.
 - Timeouts, crashes and memory beyond the limit end the processes of an environment, and the next invocation starts them
   again in it, on its own time: `/tmp` is kept. So does an init that fails or takes more than ten seconds.
@@ -42,6 +44,8 @@ What is not
 - Memory is sampled ten times a second as resident memory of all processes, libraries that they share counted in each: a
   peak shorter than that passes, and `MemoryError` never comes first. CPU is not rationed by memory.
 - What a function starts in a process group of its own is neither frozen nor killed with it.
+- With JSON logs Lambda's own lines (START, REPORT) would be JSON in CloudWatch; here they are text. Lines that are
+  printed are not held to `ApplicationLogLevel`.
 - The Telemetry API over TCP, the Logs API, the differences between schema versions; how much Lambda holds for a
   subscriber that takes nothing, and how often it tries again, is not published: ours are guesses.
 - No provisioned concurrency, SnapStart, managed instances, response streaming, container images, versions and aliases.

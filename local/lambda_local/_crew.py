@@ -68,9 +68,9 @@ class Crew:
         extension: str | None,
         command: Sequence[str],
         variables: Mapping[str, str],
-        on_line: Callable[[str], None],
+        on_record: Callable[[str], None],
     ) -> Member:
-        """Start a process.
+        """Start a process; the runtime's gets a log descriptor.
 
         Raises
         ------
@@ -82,9 +82,10 @@ class Crew:
             variables,
             self._folder,
             guardian=self._guardian,
-            on_line=on_line,
+            on_record=on_record,
             on_exit=partial(self._on_exit, started),
             max_file_bytes=self._max_file_bytes,
+            has_log_descriptor=extension is None,
         )
         with self._condition:
             member = Member(extension, process)
@@ -134,7 +135,7 @@ class Crew:
             member.process.join(max(0.0, deadline - time.monotonic()))
 
     def read_output(self) -> None:
-        """Hand on what the function has written up to now, a last line without an end included."""
+        """Hand on what the function has written up to now, a last record without an end included."""
         if self.runtime is not None:
             self.runtime.process.read_output()
 

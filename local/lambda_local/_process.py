@@ -13,8 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-_READ_BYTES = 64 * 1024
-_MAX_LINE_BYTES = 256 * 1024  # as in CloudWatch Logs
+from lambda_local._output import FrameReader, LineReader, OutputPipe
+
+# By which the runtime finds the descriptor that it writes its framed log records to.
+_LOG_DESCRIPTOR = "_LAMBDA_TELEMETRY_LOG_FD"
 _PAGE_BYTES = resource.getpagesize()
 _MIB = 1024 * 1024
 
@@ -67,19 +69,22 @@ class Guardian:
 
 
 class GroupProcess:
-    """A process that leads a group of its own, with its output read line by line.
+    """A process that leads a group of its own, with its output read record by record.
 
     Parameters
     ----------
     command, environment, folder
         As for `subprocess.Popen`; nothing of the caller's environment is passed on.
     guardian : Guardian
-    on_line : callable
-        Gets each line of standard output and error, from whichever thread read it; never two at once.
+    on_record : callable
+        Gets each line of standard output and error, and each record of the log descriptor, from whichever thread read
+        it; never two at once.
     on_exit : callable
         Gets the return code (negative: the signal), from the reading thread, when the whole group is dead.
     max_file_bytes : int
         No file may grow larger.
+    has_log_descriptor : bool
+        Whether the process gets one, as Lambda's runtimes do.
     """
 
     def __init__(
@@ -89,34 +94,40 @@ class GroupProcess:
         folder: Path,
         *,
         guardian: Guardian,
-        on_line: Callable[[str], None],
+        on_record: Callable[[str], None],
         on_exit: Callable[[int], None],
         max_file_bytes: int,
+        has_log_descriptor: bool = False,
     ) -> None:
-        self._on_line = on_line
         self._on_exit = on_exit
         self._guardian = guardian
         self._lock = threading.Lock()
-        self._partial = b""
         self._is_reaped = False
-        read_end, write_end = os.pipe()
-        os.set_blocking(read_end, False)
-        self._output = read_end
+        output = OutputPipe(LineReader(on_record))
+        self._pipes = [output]
+        variables, passed = dict(environment), []
+        if has_log_descriptor:
+            log = OutputPipe(FrameReader(on_record))
+            self._pipes.append(log)
+            passed.append(log.write_end)
+            variables[_LOG_DESCRIPTOR] = str(log.write_end)
         try:
             self._process = subprocess.Popen(
                 command,
-                env=environment,
+                env=variables,
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
-                stdout=write_end,
-                stderr=write_end,
+                stdout=output.write_end,
+                stderr=output.write_end,
+                pass_fds=passed,
                 start_new_session=True,
             )
         except OSError:
-            os.close(read_end)
+            self._close_pipes()
             raise
         finally:
-            os.close(write_end)
+            for pipe in self._pipes:
+                pipe.close_write_end()
         self.pid = self._process.pid
         guardian.add(self.pid)
         try:
@@ -128,16 +139,14 @@ class GroupProcess:
             os.killpg(self.pid, signal.SIGKILL)
             guardian.remove(self.pid)
             self._process.wait()
-            os.close(read_end)
+            self._close_pipes()
             raise
 
     def read_output(self) -> None:
-        """Hand on what the process has written up to now, a last line without an end included."""
+        """Hand on what the process has written up to now, a last record without an end included."""
         with self._lock:
-            self._read_available()
-            if self._partial:
-                self._emit(self._partial)
-                self._partial = b""
+            for pipe in self._pipes:
+                pipe.read_all()
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the group, if it still lives."""
@@ -178,16 +187,18 @@ class GroupProcess:
 
     def _watch(self) -> None:
         poll = select.poll()
-        poll.register(self._output, select.POLLIN)
         poll.register(self._pidfd, select.POLLIN)
-        is_output_open = True
+        pipes = {pipe.read_end: pipe for pipe in self._pipes}
+        for descriptor in pipes:
+            poll.register(descriptor, select.POLLIN)
         while True:
             ready = {descriptor for descriptor, _ in poll.poll()}
-            if self._output in ready and is_output_open:
+            for descriptor in [one for one in pipes if one in ready]:
                 with self._lock:
-                    is_output_open = self._read_available()
-                if not is_output_open:
-                    poll.unregister(self._output)
+                    is_open = pipes[descriptor].read()
+                if not is_open:
+                    poll.unregister(descriptor)
+                    del pipes[descriptor]
             if self._pidfd in ready:
                 break
         with self._lock:
@@ -198,34 +209,13 @@ class GroupProcess:
             self._is_reaped = True
         self.read_output()
         with self._lock:
-            os.close(self._output)
+            self._close_pipes()
             os.close(self._pidfd)
-            self._output = -1
         self._on_exit(self._process.returncode)
 
-    def _read_available(self) -> bool:
-        """Read without waiting; False at the end of the output."""
-        if self._output < 0:
-            return False
-        # A pipe holds 64 KiB: two reads get all that was there when we came, and no flood can keep us.
-        for _ in range(2):
-            try:
-                chunk = os.read(self._output, _READ_BYTES)
-            except BlockingIOError:
-                return True
-            if not chunk:
-                return False
-            *lines, self._partial = (self._partial + chunk).split(b"\n")
-            for line in lines:
-                self._emit(line)
-            if len(self._partial) > _MAX_LINE_BYTES:
-                self._emit(self._partial)
-                self._partial = b""
-        return True
-
-    def _emit(self, line: bytes) -> None:
-        # The Python runtime joins the lines of a traceback by carriage returns, so that they stay one entry.
-        self._on_line(line.decode("utf-8", "replace").replace("\r", "\n"))
+    def _close_pipes(self) -> None:
+        for pipe in self._pipes:
+            pipe.close()
 
 
 def _limit_files(pid: int, max_bytes: int) -> None:

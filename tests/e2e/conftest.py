@@ -79,7 +79,12 @@ def start_system() -> SystemFactory:
 
     @contextmanager
     def start(
-        *, timeout_s: int = 60, existing_bucket: str = "", otlp_endpoint: str = "", **options: Any
+        *,
+        timeout_s: int = 60,
+        existing_bucket: str = "",
+        otlp_endpoint: str = "",
+        more_layers: tuple[str, ...] = (),
+        **options: Any,
     ) -> Iterator[System]:
         deployment = load_deployment(
             ROOT / "template.yaml",
@@ -92,7 +97,8 @@ def start_system() -> SystemFactory:
         )
         runtime = RuntimeConfig(python=Path(sys._base_executable), runtime_dir=ROOT / ".build/lambda-runtime")
         options = {"concurrency": 4, "time_scale": 0.005} | options
-        with LambdaService(_with_timeout(deployment, timeout_s), runtime, ServiceOptions(**options)) as service:
+        deployment = _changed(deployment, timeout_s, more_layers)
+        with LambdaService(deployment, runtime, ServiceOptions(**options)) as service:
             if existing_bucket:
                 service.create_bucket(BucketSpec(existing_bucket, has_eventbridge=True))
             yield System(service)
@@ -100,8 +106,12 @@ def start_system() -> SystemFactory:
     return start
 
 
-def _with_timeout(deployment: Deployment, timeout_s: int) -> Deployment:
-    functions = {name: replace(spec, timeout_s=timeout_s) for name, spec in deployment.functions.items()}
+def _changed(deployment: Deployment, timeout_s: int, more_layers: tuple[str, ...]) -> Deployment:
+    folders = tuple(ROOT / ".build/layers" / layer for layer in more_layers)
+    functions = {
+        name: replace(spec, timeout_s=timeout_s, layer_dirs=(*spec.layer_dirs, *folders))
+        for name, spec in deployment.functions.items()
+    }
     return replace(deployment, functions=functions)
 
 

@@ -1,11 +1,13 @@
 """Uploads in, derivatives or reasons out: on the local service, with the template and the layers that AWS would get."""
 
+import json
 import re
 from collections import Counter
 
 import pytest
 
 from lambda_local import InvocationEnded, LogLine
+from lambda_local.s3_faults import INTERNAL_ERROR, SLOW_DOWN
 
 RAW, WORK, DERIVATIVES = "neuro-preprocess-raw", "neuro-preprocess-work", "neuro-preprocess-derivatives"
 
@@ -87,6 +89,23 @@ def test_every_line_of_a_functions_log_is_one_json_object_with_its_scan(start_sy
     assert all(re.fullmatch(r"\{.*\}", line) for line in own)
 
 
+def test_a_stack_trace_is_one_json_object_too(start_system, head, names):
+    lines = []
+    with start_system() as system:
+        system.service.subscribe(lambda event: lines.append(event) if isinstance(event, LogLine) else None)
+        system.service.s3.faults.add(
+            INTERNAL_ERROR, where=lambda request: request.method == "PUT" and request.key.startswith("skull_strip/")
+        )
+        system.upload(head, names[0])
+        system.drain()
+
+        assert system.ends(names[0]) == {names[0]: ["failure skull_strip"]}
+    own = [json.loads(line.message) for line in lines if not line.is_platform and line.extension is None]
+    traces = [line for line in own if "stackTrace" in line]
+    assert [(line["level"], line["errorType"]) for line in traces] == [("ERROR", "TransientError")] * 3
+    assert all(line["requestId"] and "skull_strip" in "".join(line["stackTrace"]) for line in traces)
+
+
 def test_functions_ask_s3_for_nothing_their_policies_refuse(start_system, head, names, policies):
     asked: Counter[tuple[str, str, str, str]] = Counter()
 
@@ -96,8 +115,6 @@ def test_functions_ask_s3_for_nothing_their_policies_refuse(start_system, head, 
 
     with start_system() as system:
         functions = {name: spec.logical_id for name, spec in system.service.deployment.functions.items()}
-        from lambda_local.s3_faults import SLOW_DOWN
-
         system.service.s3.faults.add(SLOW_DOWN, where=record)
         system.upload(head, names[0])
         system.upload(b"no scan", names[1])

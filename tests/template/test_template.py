@@ -217,3 +217,9 @@ def test_work_expires_and_logs_are_kept_for_a_stated_time(expanded):
     functions = [r for r in resources.values() if r["Type"] == "AWS::Lambda::Function"]
     assert {f["Properties"]["LoggingConfig"]["LogGroup"]["Ref"] for f in functions} == set(groups)
     assert all("RetentionInDays" in group["Properties"] for group in groups.values())
+
+
+def test_every_function_logs_in_json(expanded):
+    functions = [r for r in expanded["Resources"].values() if r["Type"] == "AWS::Lambda::Function"]
+    configs = [function["Properties"]["LoggingConfig"] for function in functions]
+    assert {(config["LogFormat"], config["ApplicationLogLevel"]) for config in configs} == {("JSON", "INFO")}

@@ -312,6 +312,7 @@ def test_bucket_that_s3_would_not_take_is_told(serve, deployment):
 def test_log_dir_keeps_each_functions_log(serve, tmp_path):
     service = serve(log_dir=tmp_path / "logs")
     service.invoke("act", b'{"do": "tell"}')
+    assert service.drain(10)  # the answer comes before the report
     service.stop()
     lines = (tmp_path / "logs" / "act.log").read_text().splitlines()
     assert [line.split()[0] for line in lines] == ["START", "call", "END", "REPORT"]

@@ -1,10 +1,11 @@
 """The Telemetry API in real environments: which events come, when, and with what in them."""
 
+import json
 import time
 
 import pytest
 
-from lambda_local import InvocationEnded
+from lambda_local import InvocationEnded, LogLine, Outcome
 
 
 def kinds(probe):
@@ -93,13 +94,72 @@ def test_json_lines_come_as_objects_where_the_function_logs_in_json(serve_probe,
     assert probe.telemetry("function") == [{"level": "INFO", "message": "one"}, "no JSON", "3"]
 
 
+JSON_LOGS = {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "INFO"}
+
+
+def lines_of(probe):
+    """What the function said in the log."""
+    return [line.message for line in probe.all(LogLine) if not line.is_platform and line.extension is None]
+
+
+def test_records_of_a_function_with_json_logs_are_one_object_each(serve_probe, act, probe):
+    asked = {"subscribe": ["function"], "shutdown_s": 0.3}
+    service = serve_probe("records.handler", asked=asked, variables=JSON_LOGS)
+    act(service, "raise")
+    service.stop()
+
+    lines, events = lines_of(probe), probe.telemetry("function")
+    assert [line if line == "printed" else json.loads(line) for line in lines] == events
+    # what is printed comes by another way than what is logged, and may overtake it
+    printed, info, warning, error = sorted(events, key=lambda event: not isinstance(event, str))
+    assert printed == "printed"
+    assert (info["message"], info["level"]) == ("told at INFO", "INFO")
+    assert (warning["message"], warning["level"], warning["scan"]) == ("two\nlines", "WARNING", 7)
+    assert (error["errorType"], error["errorMessage"], error["level"]) == ("DemandedError", "as demanded", "ERROR")
+    assert "records.py" in error["stackTrace"][0]
+
+
+def test_records_of_a_function_with_text_logs_are_one_line_or_more(serve_probe, act, probe):
+    asked = {"subscribe": ["function"], "shutdown_s": 0.3}
+    service = serve_probe("records.handler", asked=asked)
+    act(service, "raise")
+    service.stop()
+
+    lines, events = lines_of(probe), probe.telemetry("function")
+    assert lines == events
+    printed, warning, error = sorted(events, key=lambda event: event.startswith("["))
+    assert printed == "printed"
+    assert warning.startswith("[WARNING]")
+    assert warning.endswith("two\nlines")
+    assert error.startswith("[ERROR] DemandedError: as demanded\nTraceback")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"no frame", b"\xa5\x5a\x00\x0e\xff\xff\xff\xff" + bytes(8), b"\xa5\x5a\x00", b"\xff" * 300_000, b"\n" * 5],
+    ids=["text", "huge", "half", "flood", "blank"],
+)
+def test_what_a_function_does_to_its_log_descriptor_is_its_own_affair(serve_probe, act, probe, raw):
+    service = serve_probe("records.handler", asked={"shutdown_s": 0.1}, variables=JSON_LOGS, timeout_s=20)
+    act(service, raw=raw.hex())
+    assert service.drain(10)
+    before = len(lines_of(probe))
+    act(service)
+    assert service.drain(10)
+    service.stop()
+
+    assert [ended.outcome for ended in probe.all(InvocationEnded)] == [Outcome.OK] * 2
+    logged = [json.loads(line)["message"] for line in lines_of(probe)[before:] if line != "printed"]
+    assert logged == ["told at INFO", "two\nlines"]
+
+
 def test_report_comes_only_after_the_thaw(serve_probe, act, probe):
     service = serve_probe(asked={"subscribe": ["platform"]})
     act(service)
     assert service.drain(10)
     time.sleep(0.5)  # more than the buffer's time
     assert not probe.telemetry("platform.report")
-    act(service)
+    act(service, "sleep", s=0.3)  # or it is frozen again before the delivery
     assert service.drain(10)
     assert len(probe.telemetry("platform.report")) == 1
 
