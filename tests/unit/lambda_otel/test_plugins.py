@@ -168,4 +168,6 @@ def test_instrumentor_that_fails_is_one_line(instrumented, monkeypatch, caplog):
 def test_every_instrumentor_is_a_module_and_a_class():
     for name, where in INSTRUMENTORS.items():
         module, colon, kind = where.partition(":")
-        assert (name.isidentifier(), module.isidentifier(), colon, kind[:1].isupper()) == (True, True, ":", True)
+        assert name.isidentifier()
+        assert all(part.isidentifier() for part in module.split("."))
+        assert (colon, kind[:1].isupper()) == (":", True)
