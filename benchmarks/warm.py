@@ -137,14 +137,14 @@ def instruments_of(provider):
     )
 
 
-def logger(name, handler):
-    """A logger with one handler that prints nothing."""
+def logger(name, *, is_seen=True):
+    """A logger that prints nothing; the layer has the records that reach the root logger, so those of some do not."""
     import logging
 
     made = logging.getLogger(name)
-    made.propagate = False
     made.setLevel(logging.INFO)
-    made.addHandler(handler)
+    made.propagate = is_seen
+    made.addHandler(logging.NullHandler())
     return made
 
 
@@ -157,12 +157,10 @@ class Context:
 
 def none():
     """The API without an SDK."""
-    import logging
-
     from opentelemetry.metrics import NoOpMeterProvider
     from opentelemetry.trace import NoOpTracer
 
-    handler = work(NoOpTracer(), instruments_of(NoOpMeterProvider()), logger("none", logging.NullHandler()))
+    handler = work(NoOpTracer(), instruments_of(NoOpMeterProvider()), logger("none", is_seen=False))
     return lambda: handler({}, Context), lambda: None
 
 
@@ -194,7 +192,9 @@ def official():
     loggers = LoggerProvider(resource, shutdown_on_exit=False)
     loggers.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter()))
     tracer = tracers.get_tracer("app")
-    handler = work(tracer, instruments_of(meters), logger("official", LoggingHandler(logger_provider=loggers)))
+    log = logger("official", is_seen=False)
+    log.addHandler(LoggingHandler(logger_provider=loggers))
+    handler = work(tracer, instruments_of(meters), log)
 
     def invoke():
         attributes = {
@@ -221,7 +221,7 @@ def ours():
 
     telemetry = bootstrap._start()
     telemetry._hook.is_alive = True
-    log = logger("ours", telemetry._log_handler)
+    log = logger("ours")
     handler = work(trace.get_tracer("app"), instruments_of(metrics.get_meter_provider()), log)
     instrumented = bootstrap.instrument(handler)
     return lambda: instrumented({}, Context), telemetry._end
@@ -235,7 +235,7 @@ def contrib():
     from lambda_otel.contrib import Contrib
 
     telemetry = bootstrap._start()
-    log = logger("contrib", telemetry._log_handler)
+    log = logger("contrib")
     handler = work(trace.get_tracer("app"), instruments_of(metrics.get_meter_provider()), log)
     official = Contrib(telemetry._tracers, None, telemetry._started)
     instrumented = bootstrap._by_contrib(telemetry, official, handler)

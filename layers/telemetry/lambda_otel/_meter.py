@@ -10,6 +10,7 @@ from opentelemetry.sdk.resources import Resource
 
 import lambda_otel.otlp.metrics  # noqa: F401  needed with the first export, and INIT is the better time
 from lambda_otel.export.zeros import add_leading_zeros
+from lambda_otel.sdk import is_sdk_known
 from lambda_otel.settings import Settings
 
 # What the specification names so; up-down counters are cumulative in all of them.
@@ -58,7 +59,12 @@ class SdkMeters:
 
     def __init__(self, settings: Settings, resource: Resource) -> None:
         self._reader = Reader(settings)
-        self.provider: ApiMeterProvider = MeterProvider([self._reader], resource, shutdown_on_exit=False)
+        provider = MeterProvider([self._reader], resource, shutdown_on_exit=False)
+        if is_sdk_known():
+            from lambda_otel.lean_metrics import make_lean
+
+            make_lean(provider)
+        self.provider: ApiMeterProvider = provider
 
     def take(self) -> MetricsData | None:
         """What was measured since the last time."""

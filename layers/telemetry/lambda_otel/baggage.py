@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from opentelemetry.baggage import get_all
+from opentelemetry.baggage import _BAGGAGE_KEY, get_all
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
-from opentelemetry.context import Context
+from opentelemetry.context import Context, get_current
 from opentelemetry.propagators.textmap import CarrierT, Setter, default_setter
 from opentelemetry.sdk.trace import Span, SpanProcessor
 
@@ -70,12 +70,14 @@ def attributes_from(context: Context | None, keys: tuple[str, ...], present: Map
     present : mapping
         The attributes there are.
     """
-    entries = get_all(context)
-    return {key: str(entries[key]) for key in keys if key in entries and key not in present} if entries else {}
+    entries = (get_current() if context is None else context).get(_BAGGAGE_KEY)
+    if not isinstance(entries, dict):
+        return {}
+    return {key: str(entries[key]) for key in keys if key in entries and key not in present}
 
 
 class BaggageAttributes(SpanProcessor):
-    """Copies named keys of the baggage to every span that is started under it.
+    """Copies named keys of the baggage to every span that is started under it, where no `SpanQueue` does.
 
     Parameters
     ----------
@@ -87,4 +89,5 @@ class BaggageAttributes(SpanProcessor):
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Copy them."""
-        span.set_attributes(attributes_from(parent_context, self._keys, span.attributes or {}))
+        if added := attributes_from(parent_context, self._keys, span.attributes or {}):
+            span.set_attributes(added)

@@ -11,14 +11,13 @@ tracestate, so that they never see a threshold, and they lose the attributes a s
 Source: OpenTelemetry specification, `trace/tracestate-probability-sampling.md` and `trace/tracestate-handling.md`.
 """
 
-from collections.abc import Sequence
 from math import frexp
 from typing import NamedTuple
 
-from opentelemetry.context import Context
-from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
-from opentelemetry.trace import Link, SpanContext, SpanKind, TraceState, get_current_span
-from opentelemetry.util.types import Attributes
+from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.trace import SpanContext, TraceFlags, TraceState
+
+from lambda_otel.sampling import ParentSampler
 
 _BITS = 56
 _DIGITS = 14
@@ -85,7 +84,7 @@ def threshold_text(threshold: int) -> str:
     return f"{threshold:014x}".rstrip("0") or "0"
 
 
-class ConsistentThreshold(Sampler):
+class ConsistentThreshold(ParentSampler):
     """Keeps a span if its trace's random number is not below the threshold in its parent's tracestate.
 
     Where the parent has none, its sampled flag decides, and how many spans such a span stands for stays unknown. A root
@@ -103,52 +102,38 @@ class ConsistentThreshold(Sampler):
         self._probability, self._is_parent_based = probability, is_parent_based
         self._root = threshold_of(probability) if probability > 0 else None
         self._root_state = TraceState([(_KEY, f"th:{threshold_text(self._root)}")]) if self._root is not None else None
-        self._parsed: tuple[str, OtState] = "", parse_ot("")
+        # of the last span with a parent: all of an invocation have the same trace, and so are decided alike
+        self._last: tuple[int, int, TraceState | None, Decision, TraceState | None] = 0, 0, None, Decision.DROP, None
 
-    def should_sample(  # noqa: PLR0917  the SDK's signature
-        self,
-        parent_context: Context | None,
-        trace_id: int,
-        name: str,  # noqa: ARG002
-        kind: SpanKind | None = None,  # noqa: ARG002
-        attributes: Attributes = None,
-        links: Sequence[Link] | None = None,  # noqa: ARG002
-        trace_state: TraceState | None = None,  # noqa: ARG002  the tracer gives none: the parent's is meant
-    ) -> SamplingResult:
+    def decide(self, parent: SpanContext, trace_id: int) -> tuple[Decision, TraceState | None]:
         """As the class says."""
-        parent = get_current_span(parent_context).get_span_context()
-        if not parent.is_valid:
+        _, _, _, flags, state, is_valid = parent
+        if not is_valid:
             if self._root is not None and trace_id & _RANDOM_BITS >= self._root:
-                return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes, self._root_state)
-            return SamplingResult(Decision.DROP)
-        ot = self._ot(parent.trace_state)
-        is_kept, is_by_threshold = self._decide(parent, ot, trace_id)
-        state = parent.trace_state if is_by_threshold else _without_threshold(parent.trace_state, ot)
-        if is_kept:
-            return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes, state)
-        return SamplingResult(Decision.DROP, None, state)
+                return Decision.RECORD_AND_SAMPLE, self._root_state
+            return Decision.DROP, None
+        last_id, last_flags, last_state, decision, own_state = self._last
+        if last_id != trace_id or last_flags != flags or last_state is not state:
+            decision, own_state = self._of_child(trace_id, flags, state)
+            self._last = trace_id, flags, state, decision, own_state
+        return decision, own_state
 
     def get_description(self) -> str:
         """The class and its probability."""
         prefix = "ParentBased" if self._is_parent_based else ""
         return f"{prefix}ConsistentThreshold{{{self._probability}}}"
 
-    def _decide(self, parent: SpanContext, ot: OtState, trace_id: int) -> tuple[bool, bool]:
-        """Whether to keep the span, and whether the parent's threshold says so."""
-        is_sampled = bool(parent.trace_flags.sampled)
-        if ot.threshold is None:
-            return is_sampled, False
-        randomness = trace_id & _RANDOM_BITS if ot.randomness is None else ot.randomness
-        is_above = randomness >= ot.threshold
-        is_kept = is_sampled if self._is_parent_based else is_above
-        return is_kept, is_kept and is_above
-
-    def _ot(self, state: TraceState | None) -> OtState:
-        text = state.get(_KEY, "") if state else ""
-        parsed = self._parsed  # all spans of an invocation have the same one
-        if parsed[0] != text:
-            self._parsed = parsed = text, parse_ot(text)
-        return parsed[1]
+    def _of_child(self, trace_id: int, flags: int, state: TraceState | None) -> tuple[Decision, TraceState | None]:
+        """Whether to keep the child of a parent, and the child's tracestate."""
+        ot = parse_ot(state.get(_KEY, "") if state else "")
+        is_kept, is_by_threshold = bool(flags & TraceFlags.SAMPLED), False
+        if ot.threshold is not None:
+            randomness = trace_id & _RANDOM_BITS if ot.randomness is None else ot.randomness
+            is_above = randomness >= ot.threshold
+            is_kept = is_kept if self._is_parent_based else is_above
+            is_by_threshold = is_kept and is_above
+        decision = Decision.RECORD_AND_SAMPLE if is_kept else Decision.DROP
+        return decision, state if is_by_threshold else _without_threshold(state, ot)
 
 
 def _without_threshold(state: TraceState | None, ot: OtState) -> TraceState | None:

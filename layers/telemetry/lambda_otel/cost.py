@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace import Span
 from lambda_otel.export.exporter import Exporter
 from lambda_otel.invocation import InvocationStarter
 from lambda_otel.logs import LogHandler
-from lambda_otel.tracer import LambdaTracer, _CurrentSpan
+from lambda_otel.tracer import _CurrentSpan, tracer_class
 
 if TYPE_CHECKING:
     from lambda_otel.telemetry import Telemetry
@@ -89,7 +89,7 @@ def measure_cost(telemetry: "Telemetry", began_ns: int) -> None:
     clock = CpuClock()
     counted: list[tuple[type, tuple[str, ...]]] = [
         (type(telemetry), _AROUND_INVOCATIONS),
-        (LambdaTracer, ("start_span",)),
+        (tracer_class(), ("start_span",)),
         (_CurrentSpan, ("__enter__", "__exit__")),
         (Span, _SPAN_METHODS),
         (LogHandler, ("emit",)),

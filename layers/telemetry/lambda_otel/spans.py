@@ -13,6 +13,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from lambda_otel.baggage import attributes_from
 from lambda_otel.export.drops import Drops
 from lambda_otel.export.pace import Pace
 from lambda_otel.ids import OsIdGenerator
@@ -32,15 +33,20 @@ class SpanQueue(SynchronousMultiSpanProcessor):
         Knows when an export in between is due.
     batch_size, max_size : int
         Ended spans that are a batch, and that may wait; more are dropped.
+    baggage_keys : tuple of str
+        Keys of the baggage that spans get as attributes.
 
     Attributes
     ----------
     early : EarlySpans
     """
 
-    def __init__(self, drops: Drops, pace: Pace, *, batch_size: int, max_size: int) -> None:
+    def __init__(
+        self, drops: Drops, pace: Pace, *, batch_size: int, max_size: int, baggage_keys: tuple[str, ...] = ()
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._drops, self._pace, self._batch_size, self._max_size = drops, pace, batch_size, max_size
+        self._baggage_keys = baggage_keys
         self._ended: deque[ReadableSpan] = deque()
         self._open: dict[int, Span] = {}
         self._announced: set[int] = set()
@@ -48,10 +54,14 @@ class SpanQueue(SynchronousMultiSpanProcessor):
         self.early = EarlySpans()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Note an open span."""
-        context = span.context
-        if context.trace_flags & TraceFlags.SAMPLED:
-            self._open[context.span_id] = span
+        """Note an open span, and give it what its baggage says."""
+        if self._baggage_keys and (
+            added := attributes_from(parent_context, self._baggage_keys, span._attributes or {})
+        ):
+            span.set_attributes(added)
+        _, span_id, _, flags, _, _ = span.get_span_context()
+        if flags & TraceFlags.SAMPLED:
+            self._open[span_id] = span
             if len(self._open) > self._max_size:  # somebody does not end his spans
                 self._forget_oldest()
         if self._span_processors:
@@ -65,12 +75,12 @@ class SpanQueue(SynchronousMultiSpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Keep an ended span."""
-        context = span.context
-        if context.trace_flags & TraceFlags.SAMPLED:
-            opened = self._open.pop(context.span_id, None)
-            self._announced.discard(context.span_id)
-            if self._settled and context.span_id in self._settled:
-                self._settled.discard(context.span_id)
+        _, span_id, _, flags, _, _ = span.context
+        if flags & TraceFlags.SAMPLED:
+            opened = self._open.pop(span_id, None)
+            self._announced.discard(span_id)
+            if self._settled and span_id in self._settled:
+                self._settled.discard(span_id)
             elif not (self.early.is_active and self.early.holds(span, opened)):
                 self.put(span)
         if self._span_processors:

@@ -62,7 +62,8 @@ class Telemetry:
         resource = make_resource(settings, os.environ, detected)
         self._drops = Drops()
         self._pace = Pace(settings.seconds("OTEL_BSP_SCHEDULE_DELAY"))
-        self._spans = SpanQueue(self._drops, self._pace, **_sizes(settings, "OTEL_BSP"))
+        baggage_keys = settings["OTEL_LAMBDA_BAGGAGE_ATTRIBUTES"]
+        self._spans = SpanQueue(self._drops, self._pace, baggage_keys=baggage_keys, **_sizes(settings, "OTEL_BSP"))
         self._log_queue = LogQueue(self._drops, self._pace, **_sizes(settings, "OTEL_BLRP"))
 
         self._ids = OsIdGenerator()
@@ -74,8 +75,7 @@ class Telemetry:
             id_generator=self._ids,
         )
         trace.set_tracer_provider(self._tracers)
-        baggage_keys = settings["OTEL_LAMBDA_BAGGAGE_ATTRIBUTES"]
-        if baggage_keys:
+        if baggage_keys and not settings.is_exporting("TRACES"):  # for processors that the function adds
             self._tracers.add_span_processor(BaggageAttributes(baggage_keys))
 
         self._meters: LazyMeterProvider | None = None

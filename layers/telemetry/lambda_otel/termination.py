@@ -64,7 +64,7 @@ class TerminationGuard:
 
 def cut_off(span: Span) -> ReadableSpan:
     """An open span as it would be if it had ended now, with an error. The span's own locks are not needed."""
-    ended = span._readable_span()
+    ended = Span._readable_span(span)  # a copy, whatever the span makes of itself when it ends
     ended._end_time = time_ns()
     ended._status = Status(StatusCode.ERROR, "the process was ended before this was")
     ended._attributes = {**dict(span.attributes or {}), "error.type": "timeout"}

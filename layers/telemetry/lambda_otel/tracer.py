@@ -5,6 +5,7 @@ done here by a plain context manager, which the tests hold to the SDK's behaviou
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from types import TracebackType
 from typing import Any
 
@@ -12,6 +13,8 @@ from opentelemetry.context import Context, attach, detach
 from opentelemetry.sdk.trace import Tracer, TracerProvider
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, set_span_in_context
 from opentelemetry.util.types import Attributes
+
+from lambda_otel.sdk import is_sdk_known
 
 
 class LambdaTracerProvider(TracerProvider):
@@ -21,7 +24,7 @@ class LambdaTracerProvider(TracerProvider):
         """A tracer of the SDK; one that does nothing stays what it is."""
         tracer = super().get_tracer(*args, **kwargs)
         if type(tracer) is Tracer:  # the SDK has no way to say which class to make
-            tracer.__class__ = LambdaTracer
+            tracer.__class__ = tracer_class()
         return tracer
 
 
@@ -43,6 +46,16 @@ class LambdaTracer(Tracer):
         """A span that is current within a `with`, or within every call of a decorated function."""
         arguments = name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception
         return _CurrentSpan(self, arguments, end_on_exit=end_on_exit)
+
+
+@cache
+def tracer_class() -> type[LambdaTracer]:
+    """What the provider's tracers are."""
+    if not is_sdk_known():
+        return LambdaTracer
+    from lambda_otel.lean_spans import LeanTracer
+
+    return LeanTracer
 
 
 class _CurrentSpan:

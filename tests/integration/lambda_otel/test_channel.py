@@ -86,6 +86,36 @@ def test_collector_that_owes_an_answer_is_not_waited_for_again(make_channel, col
     assert time.perf_counter() - started < 0.04
 
 
+def test_answer_to_what_was_only_just_sent_is_waited_for(make_channel, collectors):
+    channel = make_channel(collectors([0.03, 0.0]).port)
+    channel.submit(request())
+    channel.exchange(is_waiting=False)
+
+    channel.submit(request())
+    channel.exchange()
+
+    assert channel.pending_bytes == 0
+
+
+def test_wait_counts_from_the_beginning_of_the_export(make_channel, collectors):
+    channel = make_channel(collectors(["hang"] * 9).port, ack_timeout_s=0.2)
+    channel.submit(request())
+
+    started = time.perf_counter()
+    channel.exchange(spent_s=0.15)
+
+    assert 0.04 < time.perf_counter() - started < 0.15
+
+
+def test_export_that_took_long_itself_waits_a_little_nevertheless(make_channel, collectors):
+    channel = make_channel(collectors([0.02]).port, ack_timeout_s=0.5)
+    channel.submit(request())
+
+    channel.exchange(spent_s=3.0)
+
+    assert channel.pending_bytes == 0
+
+
 def test_hanging_collector_is_given_up_and_what_it_owed_sent_to_the_next(make_channel, collectors, drops):
     clock = Clock()
     collector = collectors(["hang"] * 99)

@@ -4,12 +4,13 @@ from opentelemetry._logs import LogRecord
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context, attach, detach
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
 
 from lambda_otel.baggage import BaggageAttributes, BoundedBaggage, attributes_from
 from lambda_otel.export.drops import Drops
 from lambda_otel.export.pace import Pace
 from lambda_otel.logs import LazyLoggerProvider, LogQueue
+from lambda_otel.spans import SpanQueue
+from lambda_otel.tracer import LambdaTracerProvider
 
 
 @pytest.fixture
@@ -81,9 +82,13 @@ def test_attributes_are_the_keys_that_are_named():
     assert attributes_from(Context(), ("user.tier",), {}) == {}
 
 
-def test_spans_get_the_keys_and_keep_their_own():
-    provider = TracerProvider(resource=Resource({}), shutdown_on_exit=False)
-    provider.add_span_processor(BaggageAttributes(("user.tier", "experiment")))
+@pytest.mark.parametrize("is_queued", [True, False])
+def test_spans_get_the_keys_and_keep_their_own(drops, is_queued):
+    keys = ("user.tier", "experiment")
+    queue = SpanQueue(drops, Pace(5.0), batch_size=10, max_size=10, baggage_keys=keys) if is_queued else None
+    provider = LambdaTracerProvider(resource=Resource({}), shutdown_on_exit=False, active_span_processor=queue)
+    if not is_queued:
+        provider.add_span_processor(BaggageAttributes(keys))
     tracer = provider.get_tracer("t")
     context = context_with(**{"user.tier": "gold", "experiment": "a", "secret": "s"})
 

@@ -166,7 +166,7 @@ def either(request, queue):
 def test_provider_makes_lambda_tracers_once_a_scope(queue):
     provider = provider_of(queue)
 
-    assert type(provider.get_tracer("a")) is LambdaTracer
+    assert isinstance(provider.get_tracer("a"), LambdaTracer)
     assert provider.get_tracer("a") is provider.get_tracer("a")
 
 

@@ -48,7 +48,7 @@ def fitting(fields: Fields, has_room: Callable[[Fields], bool], drops: Drops) ->
 
 def size_bytes(fields: Fields) -> int:
     """Of names and values, in UTF-8."""
-    return sum(len(name.encode()) + len(value.encode()) for name, value in fields.items())
+    return len("".join([*fields, *fields.values()]).encode())
 
 
 def is_below_limit(before_bytes: int, added_bytes: int) -> bool:

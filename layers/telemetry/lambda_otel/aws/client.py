@@ -11,22 +11,22 @@ import logging
 from collections.abc import Mapping
 from functools import wraps
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from opentelemetry.context import (
     _SUPPRESS_HTTP_INSTRUMENTATION_KEY,
     _SUPPRESS_INSTRUMENTATION_KEY,
+    Context,
     attach,
     detach,
     get_current,
-    get_value,
-    set_value,
 )
 from opentelemetry.propagate import inject
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace.propagation import _SPAN_KEY
 
-from lambda_otel.aws._service import Params, Service
+from lambda_otel.aws._service import Injector, Params, Service
 from lambda_otel.export.drops import Drops
 
 _logger = logging.getLogger("lambda_otel")
@@ -42,6 +42,13 @@ _MODULES = {
 _MARK = "_lambda_otel"
 _PORTS = {"https": 443, "http": 80}
 _CONDITIONS = ("If", "CopySourceIf")
+# what an answer's metadata says, if it says anything
+_ANSWERED = {
+    "HTTPStatusCode": "http.response.status_code",
+    "RequestId": "aws.request_id",
+    "HostId": "aws.extended_request_id",
+    "RetryAttempts": "http.request.resend_count",
+}
 # beside the SDK's own key, the name that instrumentations have used since before there was one
 _PLAIN_SUPPRESS_KEY = "suppress_instrumentation"
 
@@ -82,15 +89,37 @@ def hook(module: Any, tracer: Tracer, drops: Drops, injected: tuple[str, ...]) -
     base._make_api_call = _make_api_call
 
 
+class _Operation(NamedTuple):
+    """What all requests of one operation of a client have in common.
+
+    Attributes
+    ----------
+    name : str
+    service : Service
+    title : str
+        The name of their spans.
+    kind : SpanKind
+    attributes : dict
+    injector : callable or None
+        What puts a context into their parameters, where that is wanted.
+    """
+
+    name: str
+    service: Service
+    title: str
+    kind: SpanKind
+    attributes: dict[str, Any]
+    injector: Injector | None
+
+
 class _Client:
     """What all requests of a client have in common."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, injected: frozenset[str]) -> None:
         meta = client.meta
         name = meta.service_model.service_name
-        self.service = service_of(name)
-        self.injectors = self.service.injectors
-        self.name = name
+        self._service = service_of(name)
+        self._injectors = self._service.injectors if name in injected else {}
         self._service_id = str(meta.service_model.service_id)
         url = urlsplit(meta.endpoint_url)
         common = {
@@ -101,15 +130,21 @@ class _Client:
             "server.port": url.port or _PORTS.get(url.scheme),
         }
         self._common = {attribute: value for attribute, value in common.items() if value is not None}
-        self._operations: dict[str, tuple[str, SpanKind, dict[str, Any]]] = {}
+        self._operations: dict[str, _Operation] = {}
 
-    def of(self, operation: str) -> tuple[str, SpanKind, dict[str, Any]]:
-        """Name, kind and attributes of every request of an operation."""
-        found = self._operations.get(operation)
+    def of(self, name: str) -> _Operation:
+        """What is known of an operation."""
+        found = self._operations.get(name)
         if found is None:
-            kind = SpanKind.PRODUCER if operation in self.service.producers else SpanKind.CLIENT
-            attributes = {**self._common, "rpc.method": operation}
-            found = self._operations[operation] = f"{self._service_id}.{operation}", kind, attributes
+            service = self._service
+            found = self._operations[name] = _Operation(
+                name,
+                service,
+                f"{self._service_id}.{name}",
+                SpanKind.PRODUCER if name in service.producers else SpanKind.CLIENT,
+                {**self._common, "rpc.method": name},
+                self._injectors.get(name),
+            )
         return found
 
 
@@ -132,11 +167,10 @@ class _Request:
         What to send, in place of what the caller gave.
     """
 
-    __slots__ = ("operation", "params", "service", "span", "token")
+    __slots__ = ("operation", "params", "span", "token")
 
-    def __init__(self, service: Service, operation: str, params: Params, span: Span, token: Any) -> None:
-        self.service, self.operation, self.params = service, operation, params
-        self.span, self.token = span, token
+    def __init__(self, operation: _Operation, params: Params, span: Span, token: Any) -> None:
+        self.operation, self.params, self.span, self.token = operation, params, span, token
 
 
 class _Requests:
@@ -146,33 +180,35 @@ class _Requests:
         self._tracer, self._drops, self._injected = tracer, drops, injected
         self._has_failed = False
 
-    def begin(self, client: Any, operation: str, params: Any) -> _Request | None:
+    def begin(self, client: Any, name: str, params: Any) -> _Request | None:
         """Start the span of a request, make it current, and put it into what is sent; None: no span is wanted."""
         try:
             context = get_current()
-            if get_value(_SUPPRESS_INSTRUMENTATION_KEY, context) or get_value(_PLAIN_SUPPRESS_KEY, context):
+            if context.get(_SUPPRESS_INSTRUMENTATION_KEY) or context.get(_PLAIN_SUPPRESS_KEY):
                 return None
             known: _Client | None = vars(client).get(_MARK)
             if known is None:
-                known = vars(client)[_MARK] = _Client(client)
-            title, kind, common = known.of(operation)
-            own = known.service.describe(operation, params)
-            attributes = {**common, **{name: value for name, value in own.items() if value is not None}}
-            span = self._tracer.start_span(title, context, kind, attributes)
+                known = vars(client)[_MARK] = _Client(client, self._injected)
+            operation = known.of(name)
+            attributes = operation.attributes.copy()
+            for attribute, value in operation.service.describe(name, params).items():
+                if value is not None:
+                    attributes[attribute] = value
+            span = self._tracer.start_span(operation.title, context, operation.kind, attributes)
             # the HTTP library below is not to make a second span of the same request
-            inner = set_span_in_context(span, set_value(_SUPPRESS_HTTP_INSTRUMENTATION_KEY, True, context))
-            if known.name in self._injected and operation in known.injectors:
-                params = self._with_context(known, operation, params, inner)
-            return _Request(known.service, operation, params, span, attach(inner))
+            inner = Context({**context, _SPAN_KEY: span, _SUPPRESS_HTTP_INSTRUMENTATION_KEY: True})
+            if operation.injector is not None:
+                params = self._with_context(operation.injector, params, inner)
+            return _Request(operation, params, span, attach(inner))
         except Exception as error:  # noqa: BLE001  the boundary, as everywhere below
             self._note(error)
             return None
 
-    def _with_context(self, client: _Client, operation: str, params: Params, context: Any) -> Params:
+    def _with_context(self, injector: Injector, params: Params, context: Context) -> Params:
         try:
             fields: dict[str, str] = {}
             inject(fields, context)
-            return client.injectors[operation](params, fields, self._drops) if fields else params
+            return injector(params, fields, self._drops) if fields else params
         except Exception as error:  # noqa: BLE001
             self._note(error)
             return params
@@ -180,12 +216,12 @@ class _Requests:
     def succeed(self, request: _Request, answer: Any) -> None:
         """The request was answered."""
         detach(request.token)
-        span = request.span
+        span, operation = request.span, request.operation
         try:
             if span.is_recording():
                 self._answered(span, answer)
-                if request.service.conclude is not None:
-                    request.service.conclude(span, request.operation, answer)
+                if operation.service.conclude is not None:
+                    operation.service.conclude(span, operation.name, answer)
         except Exception as error:  # noqa: BLE001
             self._note(error)
         span.end()
@@ -203,14 +239,10 @@ class _Requests:
 
     def _answered(self, span: Span, answer: Any) -> int | None:
         metadata = answer.get("ResponseMetadata") or {}
-        status, retries = metadata.get("HTTPStatusCode"), metadata.get("RetryAttempts")
-        attributes = {
-            "http.response.status_code": status,
-            "aws.request_id": metadata.get("RequestId"),
-            "aws.extended_request_id": metadata.get("HostId"),
-            "http.request.resend_count": retries or None,
-        }
-        span.set_attributes({name: value for name, value in attributes.items() if value is not None and value != ""})
+        status = metadata.get("HTTPStatusCode")
+        span.set_attributes(
+            {attribute: value for field, attribute in _ANSWERED.items() if (value := metadata.get(field))}
+        )
         return status if isinstance(status, int) else None
 
     def _failed(self, request: _Request, error: BaseException) -> None:
@@ -236,5 +268,5 @@ class _Requests:
 def _is_plain_no(request: _Request, status: int | None) -> bool:
     """Whether the caller asked whether something is so, and it is not."""
     if status == 404:
-        return request.operation.startswith("Head")
+        return request.operation.name.startswith("Head")
     return status in (304, 412) and any(name.startswith(_CONDITIONS) for name in request.params)

@@ -13,6 +13,8 @@ from lambda_otel.settings import read_setting
 
 _logger = logging.getLogger("lambda_otel")
 
+_CACHED = 64
+
 
 class KeyMask:
     """A function named by a setting; looked for when the first key is to be shown, which is after the handler's import.
@@ -27,18 +29,24 @@ class KeyMask:
         self._name = name
         self._function: Callable[[str], Any] | None = None
         self._has_failed = False
+        self._known: dict[str, str | None] = {}  # an object is asked for more than once
 
     def shown(self, key: str) -> str | None:
         """What may be shown of a key, or None for nothing."""
         if self._name is None:
             return key
+        if key in self._known:
+            return self._known[key]
         try:
             if self._function is None:
                 from lambda_otel.plugins import load
 
                 self._function = load(self._name)
             shown = self._function(key)
-            return None if shown is None else str(shown)
+            if len(self._known) >= _CACHED:
+                self._known.clear()
+            self._known[key] = told = None if shown is None else str(shown)
+            return told
         except Exception as error:  # noqa: BLE001  the boundary: code of anybody
             if not self._has_failed:
                 self._has_failed = True  # neither the key nor an error's text, which may tell it

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from opentelemetry.context import Context
 from opentelemetry.propagate import extract
-from opentelemetry.trace import Span, get_current_span
+from opentelemetry.trace import Span, format_trace_id, get_current_span
 
 from lambda_otel.aws._service import Fields, Params, Service, text
 from lambda_otel.aws.carrier import fitting, missing, size_bytes
@@ -22,14 +22,18 @@ _MAX_METADATA_BYTES = 2048
 
 
 def _describe(operation: str, params: Params) -> dict[str, Any]:  # noqa: ARG001  the form's signature
-    part, key = params.get("PartNumber"), text(params.get("Key"))
-    return {
+    key = text(params.get("Key"))
+    described: dict[str, Any] = {
         "aws.s3.bucket": text(params.get("Bucket")),
         "aws.s3.key": None if key is None else shown_key(key),
-        "aws.s3.copy_source": _copy_source(params["CopySource"]) if "CopySource" in params else None,
-        "aws.s3.upload_id": text(params.get("UploadId")),
-        "aws.s3.part_number": part if isinstance(part, int) else None,
     }
+    if "UploadId" in params:
+        part = params.get("PartNumber")
+        described["aws.s3.upload_id"] = text(params["UploadId"])
+        described["aws.s3.part_number"] = part if isinstance(part, int) else None
+    if "CopySource" in params:
+        described["aws.s3.copy_source"] = _copy_source(params["CopySource"])
+    return described
 
 
 def _copy_source(source: Any) -> str | None:
@@ -61,10 +65,14 @@ def _with_metadata_if_replaced(params: Params, fields: Fields, drops: Drops) -> 
 
 
 def _conclude(span: Span, operation: str, answer: Mapping[str, Any]) -> None:
-    if operation == "GetObject" and (metadata := answer.get("Metadata")):
-        writer = get_current_span(extract(metadata, Context())).get_span_context()
-        if writer.is_valid and writer.trace_id != span.get_span_context().trace_id:
-            span.add_link(writer)
+    if operation != "GetObject" or not (metadata := answer.get("Metadata")):
+        return
+    trace_id = span.get_span_context().trace_id
+    if format_trace_id(trace_id) in metadata.get("traceparent", ""):  # the same trace, as it mostly is
+        return
+    writer = get_current_span(extract(metadata, Context())).get_span_context()
+    if writer.is_valid and writer.trace_id != trace_id:
+        span.add_link(writer)
 
 
 SERVICE = Service(

@@ -3,7 +3,7 @@
 Requests are answered in the order they were sent. Those without an answer yet are kept, so that a connection that
 breaks, or a freeze in the middle, loses none: they are sent again. How long an export may take is a matter of progress:
 it goes on while the Collector takes or acknowledges something within `ack_timeout_s`, and in all at most twenty times
-that. A Collector that still owes answers from before is not waited for at all.
+that. A Collector that owes an answer for longer than `ack_timeout_s` is not waited for at all.
 
 `_socket` is what `socket` is made of; taken by itself it is 2 ms less of a cold start.
 """
@@ -22,6 +22,8 @@ _RETRIABLE = (429, 502, 503, 504)  # by the OTLP specification; every other erro
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 _SILENT_EXCHANGES = 3  # a freeze lets time pass without a chance to answer: count exports too
 _LONGEST_WAIT = 20  # times ack_timeout_s
+_SHORTEST_WAIT = 0.2  # times ack_timeout_s, for an export that took so long itself that nothing is left
+_TICK_S = 0.001
 _CHUNK = 65536
 
 
@@ -94,6 +96,7 @@ class Channel:
         self._failures = 0
         self._closed_until = 0.0
         self._answered_at = 0.0
+        self._owing_since = 0.0
         self._silent_exchanges = 0
 
     @property
@@ -116,27 +119,33 @@ class Channel:
         while self._bytes > self._max_bytes:
             self._drop_oldest()
 
-    def exchange(self, *, is_waiting: bool = True, is_counted: bool = True) -> None:
+    def exchange(self, *, is_waiting: bool = True, is_counted: bool = True, spent_s: float = 0.0) -> None:
         """Send what is queued and read what was answered.
 
         Parameters
         ----------
         is_waiting : bool
-            Whether to wait for the answers, `ack_timeout_s` at most.
+            Whether to wait for the answers, until the export has taken `ack_timeout_s`.
         is_counted : bool
             Whether a Collector that cannot be reached counts as failed. During INIT it may still be starting.
+        spent_s : float
+            What the export has taken before, for the encoding.
         """
         if self.is_closed:
             return
         is_reused = self._socket is not None
+        now = self._clock()
+        began_at = now - spent_s
+        least_s = _SHORTEST_WAIT * self._ack_timeout_s
+        until = max(began_at + self._ack_timeout_s, now + least_s) if is_waiting else now
         try:
-            self._exchange(is_waiting)
+            self._exchange(began_at, until)
         except SilenceError as error:
             self.close()
             self._fail(error)
         except (OSError, ProtocolError) as error:
             self.close()
-            is_sent = is_reused and self._retry(is_waiting)
+            is_sent = is_reused and self._retry(began_at, until)
             if is_counted and not is_sent:
                 self._fail(error)
 
@@ -162,28 +171,31 @@ class Channel:
         self._queued.clear()
         self._bytes, self._failures, self._closed_until = 0, 0, 0.0
 
-    def _retry(self, is_waiting: bool) -> bool:
+    def _retry(self, began_at: float, until: float) -> bool:
         """Once more on a new connection: the old one was perhaps closed while idle or frozen."""
         try:
-            self._exchange(is_waiting)
+            self._exchange(began_at, until)
         except (OSError, ProtocolError):
             self.close()
             return False
         return True
 
-    def _exchange(self, is_waiting: bool) -> None:
+    def _exchange(self, began_at: float, until: float) -> None:
         if self._socket is None:
             self._connect()
-        owes = bool(self._sent)
-        if owes:
+        if self._sent:
             self._receive(0.0)
             self._check_silence()
+        # an answer to what was sent just now, such as an announcement, may be on its way
+        owes = bool(self._sent) and began_at - self._owing_since >= self._ack_timeout_s
+        if not self._sent:
+            self._owing_since = began_at
         self._send()
-        if not is_waiting or (owes and self._sent):
-            return
-        until = self._clock() + self._ack_timeout_s
-        while self._sent and (left_s := until - self._clock()) > 0 and self._receive(left_s):
-            pass
+        while not owes and self._sent and (left_s := until - self._clock()) > 0:
+            # the system rounds up to whole milliseconds
+            if not self._receive(left_s - _TICK_S if left_s > _TICK_S else left_s):
+                self._owing_since = float("-inf")  # waited for in vain: it owes, and no later export waits again
+                break
 
     def _connect(self) -> None:
         family, address = _address(self._host, self._port)

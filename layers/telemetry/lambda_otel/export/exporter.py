@@ -103,11 +103,12 @@ class Exporter:
         """The invocation is over: export all, and tell the Collector so, with an empty request if there is nothing."""
         if not self._lock.acquire(timeout=_LOCK_S):
             return
+        began_at = monotonic()
         try:
             self._pace.end()
             if not self._channels["traces"].is_closed or self.others:
                 self._submit_all(with_metrics=True, is_end=True)
-            self._exchange(is_waiting=True)
+            self._exchange(is_waiting=True, began_at=began_at)
         finally:
             self._lock.release()
         if self.others:
@@ -138,9 +139,10 @@ class Exporter:
         is_in_vain = self._channels["traces"].is_closed and not self.others
         if is_in_vain or not self._lock.acquire(timeout=_LOCK_S):
             return
+        began_at = monotonic()
         try:
             self._submit_all(with_metrics=True, is_end=False)
-            self._exchange(is_waiting=True)
+            self._exchange(is_waiting=True, began_at=began_at)
         finally:
             self._lock.release()
         if self.others:
@@ -269,9 +271,10 @@ class Exporter:
         data = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
         self._channels[signal].submit(Request(signal, items, data, is_repeatable, dropped or {}))
 
-    def _exchange(self, *, is_waiting: bool) -> None:
+    def _exchange(self, *, is_waiting: bool, began_at: float | None = None) -> None:
         for channel in self._all if self._sending else ():
-            channel.exchange(is_waiting=is_waiting, is_counted=self._is_invoked)
+            spent_s = 0.0 if began_at is None else monotonic() - began_at
+            channel.exchange(is_waiting=is_waiting, is_counted=self._is_invoked, spent_s=spent_s)
 
 
 def _filters(settings: Settings) -> "AttributeFilters | None":

@@ -99,6 +99,7 @@ class AttributeFilters:
     def __init__(self, rules: list[Rule]) -> None:
         self._rules = rules
         self._actions: dict[str, tuple[Action | None, ...]] = {}
+        self._untouched: set[str] = set()  # names that no rule is for, as most are
 
     def spans(self, spans: Iterable[ReadableSpan]) -> list[ReadableSpan]:
         """Spans, ended or open, as they may leave."""
@@ -110,8 +111,8 @@ class AttributeFilters:
 
     def _span(self, span: ReadableSpan) -> ReadableSpan:
         attributes = self._filtered(span._attributes)
-        events = self._items(span._events, lambda event, own: Event(event.name, own, event.timestamp))
-        links = self._items(span._links, lambda link, own: Link(link.context, own))
+        events = self._items(span._events, _event_with) if span._events else None
+        links = self._items(span._links, _link_with) if span._links else None
         if attributes is None and events is None and links is None:
             return span
         copied = ReadableSpan.__new__(ReadableSpan)
@@ -134,8 +135,6 @@ class AttributeFilters:
 
     def _items(self, items: Sequence[_Item], make: Callable[[_Item, Any], _Item]) -> Sequence[_Item] | None:
         """Events or links; None if they stay as they are."""
-        if not items:
-            return None
         filtered = [(item, self._filtered(item.attributes)) for item in items]
         if all(own is None for _, own in filtered):
             return None
@@ -148,7 +147,7 @@ class AttributeFilters:
         """Attributes with all rules applied; None if there are none for them."""
         # of an open span another thread may add to them meanwhile
         plain = attributes.copy() if isinstance(attributes, BoundedAttributes) else attributes
-        if not plain or not any(self._of(name) for name in plain):
+        if not plain or self._untouched.issuperset(plain) or not any(map(self._of, plain)):
             return None
         applied = ((name, _applied(self._of(name), value)) for name, value in plain.items())
         bounded = BoundedAttributes(
@@ -162,8 +161,19 @@ class AttributeFilters:
         if actions is None:
             if len(self._actions) >= _CACHED_NAMES:
                 self._actions.clear()
+                self._untouched.clear()
             actions = self._actions[name] = tuple(rule.action for rule in self._rules if rule.is_for(name))
+            if not actions:
+                self._untouched.add(name)
         return actions
+
+
+def _event_with(event: Event, attributes: Any) -> Event:
+    return Event(event.name, attributes, event.timestamp)
+
+
+def _link_with(link: Link, attributes: Any) -> Link:
+    return Link(link.context, attributes)
 
 
 def _applied(actions: tuple[Action | None, ...], value: Any) -> Any:

@@ -44,6 +44,8 @@ def varint(number: int) -> bytes:
     """An unsigned number, seven bits a byte, the lowest first."""
     if number < 128:
         return _ONE_BYTE[number]
+    if number < 16384:
+        return bytes((number & 127 | 128, number >> 7))
     out = bytearray()
     while number > 127:
         out.append(number & 127 | 128)
@@ -142,7 +144,8 @@ def _key_value(name: str, value: Any) -> bytes:
 
 
 def _key_text(name: str, value: str) -> bytes:
-    encoded = _key_value(name, value)
+    any_text = delimited(_STRING, value.encode("utf-8", "replace"))
+    encoded = delimited(b"", (_keys.get(name) or _key(name)) + delimited(_VALUE, any_text))
     if len(value) <= _LONGEST_CACHED:
         if len(_texts) >= _CACHED:
             _texts.clear()
@@ -161,20 +164,17 @@ def attributes(before: bytes, pairs: Mapping[str, Any] | None, losses: Losses | 
     losses : Losses, optional
         If given, a pair without a place in OTLP is left out and counted; else it raises.
     """
-    if not pairs:
-        return b""
     if losses is not None:
-        return _attributes_with_care(before, pairs, losses)
+        return _attributes_with_care(before, pairs, losses) if pairs else b""
     # the SDK's own mapping is slow to walk, and its copy is a plain dict; most values are words that come again
-    plain = pairs.copy() if hasattr(pairs, "copy") else pairs
-    return b"".join(
-        [
-            before + (_texts.get((name, value)) or _key_text(name, value))
-            if type(value) is str
-            else before + _key_value(name, value)
-            for name, value in plain.items()
-        ]
-    )
+    plain: Mapping[str, Any] | None = pairs.copy() if pairs is not None and hasattr(pairs, "copy") else pairs
+    if not plain:
+        return b""
+    encoded = [
+        (_texts.get((name, value)) or _key_text(name, value)) if type(value) is str else _key_value(name, value)
+        for name, value in plain.items()
+    ]
+    return before + before.join(encoded)
 
 
 def _attributes_with_care(before: bytes, pairs: Mapping[str, Any], losses: Losses) -> bytes:
@@ -281,11 +281,12 @@ class _Groups:
 
     def of(self, resource: Resource, scope: InstrumentationScope | None) -> list[bytes]:
         """The items of a resource and scope, or of equal ones."""
-        scopes = next((scopes for other, scopes in self._resources if other == resource), None)
-        if scopes is None:
-            scopes = {}
-            self._resources.append((resource, scopes))
-        return scopes.setdefault(scope, [])
+        for other, scopes in self._resources:
+            if other is resource or other == resource:
+                return scopes.setdefault(scope, [])
+        items: list[bytes] = []
+        self._resources.append((resource, {scope: items}))
+        return items
 
     def encoded(self) -> bytes:
         body = [

@@ -1,6 +1,7 @@
 """Spans to the body of an ExportTraceServiceRequest."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, Status, StatusCode, TraceState
@@ -44,6 +45,8 @@ _LINK_ATTRIBUTES, _LINK_DROPPED, _LINK_FLAGS = tag(4, LENGTH), tag(5, VARINT), t
 _STATUS_MESSAGE, _STATUS_CODE = tag(2, LENGTH), tag(3, VARINT)
 _NO_STATUS = _STATUS + varint(0)
 
+_CACHED_STATES = 16
+
 # SpanFlags: whether a context is remote is known, and it is
 _IS_LOCAL, _IS_REMOTE = fixed32(0x100), fixed32(0x300)
 _FLAGS_LOCAL, _FLAGS_REMOTE = tag(16, FIXED32) + _IS_LOCAL, tag(16, FIXED32) + _IS_REMOTE
@@ -58,26 +61,30 @@ def encode_spans(spans: Sequence[ReadableSpan]) -> tuple[bytes, Losses]:
 
 
 def _span(span: ReadableSpan, losses: Losses | None) -> bytes:
-    context, parent, status = span.context, span.parent, span.status
-    # most spans have neither, and the public properties copy to find out
-    events = [delimited(_EVENTS, _event(event, losses)) for event in span.events] if span._events else ()
-    links = [delimited(_LINKS, _link(link, losses)) for link in span.links] if span._links else ()
+    # the fields and not the properties, which are a call each, and copy
+    context: Any = span._context
+    parent = span._parent
+    events = [delimited(_EVENTS, _event(event, losses)) for event in span._events] if span._events else ()
+    links = [delimited(_LINKS, _link(link, losses)) for link in span._links] if span._links else ()
     out = [
-        _TRACE_ID + context.trace_id.to_bytes(16, "big"),
-        _SPAN_ID + context.span_id.to_bytes(8, "big"),
+        _TRACE_ID,
+        context.trace_id.to_bytes(16, "big"),
+        _SPAN_ID,
+        context.span_id.to_bytes(8, "big"),
         _trace_state(context.trace_state),
         _PARENT_SPAN_ID + parent.span_id.to_bytes(8, "big") if parent else b"",
-        text(_NAME, span.name),
-        _KIND + varint(span.kind.value + 1),
-        _START_TIME + fixed64(span.start_time or 0),
-        _END_TIME + fixed64(span.end_time) if span.end_time else b"",
-        attributes(_ATTRIBUTES, span.attributes, losses),
-        count(_DROPPED_ATTRIBUTES, span.dropped_attributes),
+        text(_NAME, span._name),
+        _KIND + varint(span._kind._value_ + 1),
+        _START_TIME,
+        fixed64(span._start_time or 0),
+        _END_TIME + fixed64(span._end_time) if span._end_time else b"",
+        attributes(_ATTRIBUTES, span._attributes, losses),
+        count(_DROPPED_ATTRIBUTES, getattr(span._attributes, "dropped", 0)),
         *events,
-        count(_DROPPED_EVENTS, span.dropped_events),
+        count(_DROPPED_EVENTS, getattr(span._events, "dropped", 0)),
         *links,
-        count(_DROPPED_LINKS, span.dropped_links),
-        _status(status),
+        count(_DROPPED_LINKS, getattr(span._links, "dropped", 0)),
+        _status(span._status),
         _FLAGS_REMOTE if parent and parent.is_remote else _FLAGS_LOCAL,
     ]
     return b"".join(out)
@@ -106,8 +113,20 @@ def _link(link: Link, losses: Losses | None) -> bytes:
     )
 
 
+_known_states: dict[int, tuple[TraceState, bytes]] = {}
+
+
 def _trace_state(state: TraceState | None) -> bytes:
-    return text(_TRACE_STATE, ",".join([f"{key}={value}" for key, value in state.items()])) if state else b""
+    """Found by identity, as resources are: all spans of a trace have the same one."""
+    if state is None:
+        return b""
+    known = _known_states.get(id(state))
+    if known is None or known[0] is not state:
+        if len(_known_states) >= _CACHED_STATES:
+            _known_states.clear()
+        known = state, text(_TRACE_STATE, ",".join([f"{key}={value}" for key, value in state.items()]))
+        _known_states[id(state)] = known
+    return known[1]
 
 
 def _status(status: Status) -> bytes:

@@ -218,10 +218,9 @@ def test_fault_of_ours_is_one_line_and_the_request_goes_out(s3, monkeypatch, cap
 
     s3._make_api_call("ListBuckets", {})
     known = s3._lambda_otel
-    monkeypatch.setattr(
-        known, "service", known.service._replace(**{where: {"PutObject": broken} if where == "injectors" else broken})
-    )
-    monkeypatch.setattr(known, "injectors", known.service.injectors)
+    service = known._service._replace(**{where: {"PutObject": broken} if where == "injectors" else broken})
+    monkeypatch.setattr(known, "_service", service)
+    monkeypatch.setattr(known, "_injectors", service.injectors)
     before = get_current()
 
     for _ in range(3):

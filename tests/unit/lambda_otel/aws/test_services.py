@@ -116,6 +116,16 @@ def test_s3_mask_may_leave_a_key_out():
     assert object_keys.KeyMask("builtins:print").shown("private") is None
 
 
+def test_s3_mask_is_asked_once_for_a_key_and_remembers_a_bounded_number(capsys):
+    mask = object_keys.KeyMask("builtins:print")
+
+    for key in ("a", "a", *(str(number) for number in range(100)), "a"):
+        assert mask.shown(key) is None
+
+    assert capsys.readouterr().out.split() == ["a", *(str(number) for number in range(100)), "a"]
+    assert len(mask._known) <= 64
+
+
 @pytest.mark.parametrize("operation", ["PutObject", "CreateMultipartUpload"])
 def test_s3_context_goes_into_metadata(injected, operation):
     sent = injected(s3, operation, {"Bucket": "b", "Metadata": {"colour": "red"}})
