@@ -2,6 +2,8 @@ package lifecycleextension
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"time"
@@ -38,7 +40,7 @@ var (
 	_ extensionmiddleware.GRPCClient = (*middleware)(nil)
 )
 
-// GetHTTPHandler looks at requests after they were served: what they carry is stored by then.
+// GetHTTPHandler looks at requests after they were served: what they carry is stored, or refused, by then.
 func (m *middleware) GetHTTPHandler(context.Context) (extensionmiddleware.WrapHTTPHandlerFunc, error) {
 	return func(_ context.Context, base http.Handler) (http.Handler, error) {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -71,10 +73,20 @@ func (m *middleware) GetGRPCClientOptions(context.Context) ([]grpc.DialOption, e
 // noting writes what the backend answered into the note of the request's context.
 type noting struct{ base http.RoundTripper }
 
+// errMoved stands for a redirect that a client would follow with an empty GET, whose answer says nothing of telemetry.
+var errMoved = errors.New("the backend is somewhere else")
+
 func (n noting) RoundTrip(request *http.Request) (*http.Response, error) {
 	answer, err := n.base.RoundTrip(request)
-	if err == nil {
-		exportnote.Take(request.Context(), answer, time.Now())
+	if err != nil {
+		exportnote.Take(request.Context(), nil, time.Now())
+		return nil, err
 	}
-	return answer, err
+	exportnote.Take(request.Context(), answer, time.Now())
+	switch answer.StatusCode {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther:
+		_ = answer.Body.Close()
+		return nil, fmt.Errorf("%w: status %d", errMoved, answer.StatusCode)
+	}
+	return answer, nil
 }

@@ -39,6 +39,7 @@ func (c lambdaConverter) Convert(_ context.Context, conf *confmap.Conf) error {
 
 	mapped = append(mapped, renameReceiver(config)...)
 	mapped = append(mapped, dropProcessors(config)...)
+	renameExporters(config)
 	for id, pipeline := range section(section(config, "service"), "pipelines") {
 		p, ok := pipeline.(map[string]any)
 		if !ok {
@@ -131,11 +132,42 @@ func renameReceiver(config map[string]any) (mapped []string) {
 	return mapped
 }
 
+// formerNames are those of before, of which the Collector warns at each start.
+var formerNames = map[string]string{"otlphttp": "otlp_http", "otlp": "otlp_grpc"}
+
+func renameExporters(config map[string]any) {
+	exporters := section(config, "exporters")
+	renamed := map[string]string{}
+	for id := range exporters {
+		name, isFormer := formerNames[typeOf(id)]
+		if !isFormer {
+			continue
+		}
+		present := name + strings.TrimPrefix(strings.TrimSpace(id), typeOf(id))
+		if _, isTaken := exporters[present]; !isTaken {
+			renamed[id] = present
+		}
+	}
+	for former, present := range renamed {
+		exporters[present] = exporters[former]
+		delete(exporters, former)
+	}
+	for _, pipeline := range section(section(config, "service"), "pipelines") {
+		p, _ := pipeline.(map[string]any)
+		ids, _ := p["exporters"].([]any)
+		for i, id := range ids {
+			if present, isRenamed := renamed[fmt.Sprint(id)]; isRenamed {
+				ids[i] = present
+			}
+		}
+	}
+}
+
 // fitExporter leaves queueing and retrying to the buffer, which knows when the machine is awake.
 func fitExporter(id string, exporter any, exporters map[string]any, lifecycleID string) {
 	kind := typeOf(id)
-	isHTTP := kind == "otlp_http" || kind == "otlphttp"
-	if !isHTTP && kind != "otlp_grpc" && kind != "otlp" {
+	isHTTP := kind == "otlp_http"
+	if !isHTTP && kind != "otlp_grpc" {
 		return
 	}
 	e, ok := exporter.(map[string]any)

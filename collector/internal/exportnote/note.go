@@ -7,14 +7,19 @@ import (
 	"context"
 	"net/http"
 	"strconv"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
-// Note is filled in while an export runs.
+// NoAnswer stands for the status of a request that was not answered.
+const NoAnswer = -1
+
+// Note is filled in while an export runs. It is safe for use by several goroutines: a pipeline may have more than one
+// exporter.
 type Note struct {
-	status     atomic.Int64
-	retryAfter atomic.Int64
+	mu         sync.Mutex
+	status     int
+	retryAfter time.Duration
 }
 
 type key struct{}
@@ -25,24 +30,59 @@ func With(ctx context.Context) (context.Context, *Note) {
 	return context.WithValue(ctx, key{}, n), n
 }
 
-// Status is the HTTP status of the last answer, zero if there was none.
-func (n *Note) Status() int { return int(n.status.Load()) }
+// Status is that of the answer, `NoAnswer`, or zero if nothing was asked over HTTP. Of several it is the one that matters
+// most: that of a request worth another try, then that of one that was refused.
+func (n *Note) Status() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.status
+}
 
-// RetryAfter is what the last answer asked for.
-func (n *Note) RetryAfter() time.Duration { return time.Duration(n.retryAfter.Load()) }
+// RetryAfter is the longest wait that an answer asked for.
+func (n *Note) RetryAfter() time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.retryAfter
+}
 
-// Take fills in the note of a context, if it has one.
+// Take fills in the note of a context, if it has one. A nil answer is none.
 func Take(ctx context.Context, answer *http.Response, now time.Time) {
 	n, ok := ctx.Value(key{}).(*Note)
 	if !ok {
 		return
 	}
-	n.status.Store(int64(answer.StatusCode))
-	n.retryAfter.Store(int64(retryAfter(answer.Header.Get("Retry-After"), now)))
+	status, wait := NoAnswer, time.Duration(0)
+	if answer != nil {
+		status, wait = answer.StatusCode, retryAfter(answer.Header.Get("Retry-After"), now)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.retryAfter = max(n.retryAfter, wait)
+	if n.status == 0 || weight(status) > weight(n.status) {
+		n.status = status
+	}
 }
 
-// maxRetryAfter bounds what a backend may ask for: an environment lives for hours at most.
-const maxRetryAfter = 10 * time.Minute
+// IsWorthRetrying reports whether a status speaks of the moment, or of a backend that is somewhere else, rather than of
+// the request.
+func IsWorthRetrying(status int) bool {
+	return status == NoAnswer || status == http.StatusRequestTimeout || status == http.StatusTooManyRequests ||
+		status >= 300 && status < 400 || status >= 500
+}
+
+func weight(status int) int {
+	switch {
+	case IsWorthRetrying(status):
+		return 2
+	case status >= 400:
+		return 1
+	default:
+		return 0
+	}
+}
+
+// MaxRetryAfter bounds what a backend may ask for: an environment lives for hours at most.
+const MaxRetryAfter = 10 * time.Minute
 
 func retryAfter(value string, now time.Time) time.Duration {
 	wait := time.Duration(0)
@@ -51,5 +91,5 @@ func retryAfter(value string, now time.Time) time.Duration {
 	} else if at, err := http.ParseTime(value); err == nil {
 		wait = at.Sub(now)
 	}
-	return min(max(wait, 0), maxRetryAfter)
+	return min(max(wait, 0), MaxRetryAfter)
 }

@@ -26,6 +26,7 @@ import (
 	"neuro-preprocess/collector/internal/openspans"
 	"neuro-preprocess/collector/internal/outbox"
 	"neuro-preprocess/collector/internal/platform"
+	"neuro-preprocess/collector/internal/spool"
 	"neuro-preprocess/collector/processor/bufferprocessor"
 	"neuro-preprocess/collector/receiver/platformreceiver"
 )
@@ -152,7 +153,12 @@ func (e *environment) start(ctx context.Context, registration lambdaapi.Registra
 		e.log.Warnf("%v", err)
 	}
 	e.box = box
-	e.open = openspans.New(filepath.Join(dir, "pending", "open-spans"))
+	journal := filepath.Join(dir, "pending", "open-spans")
+	if errors.Is(err, spool.ErrInUse) {
+		// It is the other process's, too. Without a file they are known to this one alone.
+		journal = ""
+	}
+	e.open = openspans.New(journal)
 	e.function = platformreceiver.FunctionFrom(e.getenv, instance)
 	e.function.AccountID = registration.AccountID
 	e.function.HasPlatformLogs = hasPlatformLogs

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -693,6 +694,41 @@ func TestRunSplitsWhatIsTooLarge(t *testing.T) {
 	r.post(spans(names...), id)
 	r.lambda.AwaitNext(3 * time.Second)
 	r.assertSpans(names...)
+}
+
+func TestRunKeepsWhatABackendThatMovedHasNotTaken(t *testing.T) {
+	r := prepare(t).start().awaitReady()
+	var hasMoved atomic.Bool
+	hasMoved.Store(true)
+	r.sink.Answer(func(path string, _ int) lambdatest.Answer {
+		if path == "/v1/traces" && hasMoved.Load() {
+			return lambdatest.Answer{Status: http.StatusFound, Header: map[string]string{"Location": "/login"}}
+		}
+		return lambdatest.Answer{}
+	})
+	id := r.lambda.Invoke(10 * time.Second)
+	r.post(spans("a"), id)
+	r.lambda.AwaitNext(3 * time.Second)
+	hasMoved.Store(false)
+	r.lambda.Shutdown("spindown")
+	r.awaitExit(2 * time.Second)
+	r.assertSpans("a")
+}
+
+func TestRunCountsAsSentOnlyWhatAllExportersDelivered(t *testing.T) {
+	r := prepare(t)
+	other := lambdatest.NewSink(t)
+	r.env["OPENTELEMETRY_COLLECTOR_CONFIG_URI"] += ",yaml:{exporters: {otlp_http/b: {endpoint: '" + other.URL() +
+		"'}}, service: {pipelines: {traces: {exporters: [otlp_http, otlp_http/b]}}}}"
+	r.start().awaitReady()
+	r.sink.Answer(func(string, int) lambdatest.Answer { return lambdatest.Answer{Status: http.StatusServiceUnavailable} })
+	id := r.lambda.Invoke(10 * time.Second)
+	r.post(spans("a"), id)
+	r.lambda.AwaitNext(3 * time.Second)
+	r.sink.Answer(func(string, int) lambdatest.Answer { return lambdatest.Answer{} })
+	r.lambda.Shutdown("spindown")
+	r.awaitExit(2 * time.Second)
+	r.assertSpans("a")
 }
 
 func TestRunKeepsWhatIsRefused(t *testing.T) {

@@ -46,7 +46,8 @@ func outboxOptions(dir string) outbox.Options {
 		RefusedBytes: refusedBytes,
 		MemoryBytes:  memoryBytes,
 		RequestBytes: requestBytes,
-		Now:          time.Now,
+		// The wall clock: the monotonic one may stand still while the machine is frozen.
+		Now: func() time.Time { return time.Now().Round(0) },
 	}
 }
 

@@ -106,6 +106,7 @@ func TestPut(t *testing.T) {
 		{desc: "stored", statuses: []int{200}, wantTries: 1},
 		{desc: "slow down, then stored", statuses: []int{503, 500, 429, 200}, wantTries: 4},
 		{desc: "not allowed", statuses: []int{403}, wantTries: 1, wantErr: true},
+		{desc: "somewhere else", statuses: []int{301}, wantTries: 1, wantErr: true},
 	} {
 		t.Run(tc.desc, func(t *testing.T) {
 			tries := 0
@@ -115,6 +116,7 @@ func TestPut(t *testing.T) {
 						t.Errorf("%s is missing", header)
 					}
 				}
+				w.Header().Set("Location", "/elsewhere")
 				w.WriteHeader(tc.statuses[min(tries, len(tc.statuses)-1)])
 				tries++
 			}))

@@ -58,6 +58,8 @@ func StoreFrom(getenv func(string) string) (*Store, error) {
 		},
 		// S3 signs the path as it is sent, not a second encoding of it.
 		signer: v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }),
+		// A redirect, as to a bucket's own region, would need a signature of its own, and might be followed by a GET.
+		client: http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		now:    time.Now,
 	}
 	if s.base, err = bucketURL(u.Host, s.region, getenv); err != nil {

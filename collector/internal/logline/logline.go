@@ -3,9 +3,11 @@
 package logline
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"sync"
 	"time"
 
@@ -59,11 +61,10 @@ func (l *Logger) print(level zapcore.Level, at time.Time, message string, fields
 	for key, value := range fields {
 		line[key] = value
 	}
-	encoded, err := json.Marshal(line)
+	encoded, err := encode(line)
 	if err != nil {
-		encoded, _ = json.Marshal(map[string]string{"level": level.CapitalString(), "message": message})
+		encoded, _ = encode(map[string]any{"level": level.CapitalString(), "message": message})
 	}
-	encoded = append(encoded, '\n')
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.holds {
@@ -72,6 +73,24 @@ func (l *Logger) print(level zapcore.Level, at time.Time, message string, fields
 	}
 	_, _ = l.out.Write(encoded)
 }
+
+// encode makes a line, without what a URL in it may hold of secrets: a user, a password, a query.
+func encode(line map[string]any) ([]byte, error) {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	// An escaped `&` would end a query too early.
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(line); err != nil {
+		return nil, err
+	}
+	return secrets().ReplaceAll(out.Bytes(), []byte("$1$3")), nil
+}
+
+// secrets finds, in a URL, what stands between its first and its third group. It is made when a line is printed, which
+// most processes never do.
+var secrets = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(://)([^/?#@\s"\\]*@)?([^?#@\s"\\]*)(\?[^#\s"\\]*)?`)
+})
 
 // Hold keeps lines back until Release.
 func (l *Logger) Hold() {

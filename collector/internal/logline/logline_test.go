@@ -70,3 +70,20 @@ func TestHeldLinesArePrintedIfWanted(t *testing.T) {
 		}
 	}
 }
+
+func TestLinesHoldNothingOfAURLThatMayBeSecret(t *testing.T) {
+	for given, want := range map[string]string{
+		"Post \"http://user:secret@host:4318/v1/traces?token=secret&b=<secret>\": refused": "Post \"http://host:4318/v1/traces\": refused",
+		"https://secret@host and s3://bucket/prefix, me@example":                           "https://host and s3://bucket/prefix, me@example",
+		"http://[::1]:4318/a#b?": "http://[::1]:4318/a#b?",
+		"http://host?secret":     "http://host",
+		"no URL? none":           "no URL? none",
+	} {
+		var out bytes.Buffer
+		New(&out, zapcore.WarnLevel).Warnf("%s", given)
+		var line map[string]any
+		if err := json.Unmarshal(out.Bytes(), &line); err != nil || line["message"] != want {
+			t.Errorf("%q is printed as %q (%v)", given, line["message"], err)
+		}
+	}
+}

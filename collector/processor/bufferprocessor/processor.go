@@ -3,6 +3,7 @@ package bufferprocessor
 import (
 	"context"
 	"errors"
+	"net/http"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
@@ -76,20 +77,14 @@ func sender[T any](logger *zap.Logger, consume func(context.Context, T) error) f
 	}
 }
 
-// HTTP statuses that mean the same for every backend; for the others the exporter's own judgement holds.
-const (
-	statusRequestTimeout  = 408
-	statusPayloadTooLarge = 413
-)
-
 // judge decides by the kind of an error, never by its text.
 func judge(err error, httpStatus int) outbox.Outcome {
 	switch {
 	case err == nil:
 		return outbox.Outcome{Verdict: outbox.Delivered}
-	case httpStatus == statusPayloadTooLarge:
+	case httpStatus == http.StatusRequestEntityTooLarge:
 		return outbox.Outcome{Verdict: outbox.TooLarge, Err: err}
-	case httpStatus == statusRequestTimeout, httpStatus >= 500:
+	case exportnote.IsWorthRetrying(httpStatus):
 		return outbox.Outcome{Verdict: outbox.Retry, Err: err}
 	case httpStatus >= 200 && httpStatus <= 299:
 		// Taken, with an answer that could not be read.
@@ -115,7 +110,7 @@ func judgeGRPC(err error) (outbox.Outcome, bool) {
 	out := outbox.Outcome{Verdict: outbox.Retry, Err: err}
 	for _, detail := range s.Details() {
 		if info, ok := detail.(*errdetails.RetryInfo); ok {
-			out.RetryAfter = info.GetRetryDelay().AsDuration()
+			out.RetryAfter = min(info.GetRetryDelay().AsDuration(), exportnote.MaxRetryAfter)
 		}
 	}
 	switch s.Code() {

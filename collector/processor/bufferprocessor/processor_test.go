@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"neuro-preprocess/collector/internal/exportnote"
 	"neuro-preprocess/collector/internal/openspans"
 	"neuro-preprocess/collector/internal/outbox"
 )
@@ -208,6 +209,9 @@ func TestJudge(t *testing.T) {
 		{desc: "not allowed", err: permanent(errors.New("x")), status: http.StatusUnauthorized, want: outbox.Outcome{Verdict: outbox.Refused}},
 		{desc: "throttled", err: errors.New("x"), status: http.StatusTooManyRequests, want: outbox.Outcome{Verdict: outbox.Retry}},
 		{desc: "broken, though the exporter gives up", err: permanent(errors.New("x")), status: http.StatusInternalServerError, want: outbox.Outcome{Verdict: outbox.Retry}},
+		{desc: "one of two exporters refused, the other not answered", err: permanent(errors.New("x")), status: exportnote.NoAnswer, want: outbox.Outcome{Verdict: outbox.Retry}},
+		{desc: "somewhere else", err: permanent(errors.New("x")), status: http.StatusFound, want: outbox.Outcome{Verdict: outbox.Retry}},
+		{desc: "gRPC throttled for ever", err: grpcError(codes.ResourceExhausted, 1000*time.Hour), want: outbox.Outcome{Verdict: outbox.Retry, RetryAfter: exportnote.MaxRetryAfter}},
 		{desc: "gRPC unavailable", err: grpcError(codes.Unavailable, 0), want: outbox.Outcome{Verdict: outbox.Retry}},
 		{desc: "gRPC throttled", err: grpcError(codes.ResourceExhausted, 3*time.Second), want: outbox.Outcome{Verdict: outbox.Retry, RetryAfter: 3 * time.Second}},
 		{desc: "gRPC too large", err: permanent(grpcError(codes.ResourceExhausted, 0)), want: outbox.Outcome{Verdict: outbox.TooLarge}},
