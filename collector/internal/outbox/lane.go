@@ -39,6 +39,7 @@ type Lane[T any] struct {
 	mu        sync.Mutex
 	queue     []item[T]
 	limit     int // of a request, in bytes: what the backend was found to take
+	delivered int // in a row, since limit changed
 	failures  int
 	notBefore time.Time
 	asked     bool // notBefore was asked for by the backend
@@ -51,6 +52,10 @@ type item[T any] struct {
 	cached  bool // payload is there, otherwise it must be read from the spool
 	size    int  // encoded
 	count   int
+	puts    int
+	isPart  bool // its place in the spool, if any, holds more or less than its payload
+	// divisions is how often the refused request of which this is a part may still be divided; nil if it is of none.
+	divisions *int
 }
 
 // Register makes a lane. Send delivers one payload and must not keep it.
@@ -71,7 +76,7 @@ func (l *Lane[T]) Put(payload T) error {
 	count := l.codec.Count(payload)
 	c := &l.box.counts[l.signal]
 	c.accepted.Add(int64(count))
-	it := item[T]{payload: payload, cached: true, size: len(request), count: count}
+	it := item[T]{payload: payload, cached: true, size: len(request), count: count, puts: 1}
 	if seq, ok := l.store(request); ok {
 		c.spooled.Add(int64(count))
 		it.seqs = []uint64{seq}
@@ -95,6 +100,9 @@ func (l *Lane[T]) enqueue(it item[T]) {
 	var none T
 	over := l.box.cached.Add(int64(it.size)) > l.box.opts.MemoryBytes
 	l.box.pending.Add(int64(it.size))
+	if over && len(it.seqs) == 0 {
+		over = !l.box.uncache()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if over && len(it.seqs) > 0 {
@@ -106,13 +114,36 @@ func (l *Lane[T]) enqueue(it item[T]) {
 	l.queue = append(l.queue, it)
 }
 
+// uncache lets go of payloads that can be read from the spool again, the youngest first since they are sent last.
+func (l *Lane[T]) uncache(excess int64) {
+	var none T
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := len(l.queue) - 1; i >= 0 && excess > 0; i-- {
+		it := &l.queue[i]
+		if !it.cached || l.isBusy(i) || !l.isInSpool(it) {
+			continue
+		}
+		it.payload, it.cached = none, false
+		l.box.cached.Add(-int64(it.size))
+		excess -= int64(it.size)
+	}
+}
+
+// isInSpool reports whether the spool holds just this payload, and has not dropped it to make room.
+func (l *Lane[T]) isInSpool(it *item[T]) bool {
+	return len(it.seqs) == 1 && it.puts == 1 && !it.isPart && l.box.spool != nil && l.box.spool.Holds(it.seqs[0])
+}
+
+// isBusy reports whether an item may be being sent.
+func (l *Lane[T]) isBusy(index int) bool { return index == 0 && len(l.sending) > 0 }
+
 // dropOldestInMemory makes room for a payload that has no place in the spool, at the cost of its elders of the same
-// kind. The head is spared while it is being sent.
+// kind. The head is spared while it is being sent, and so is a part, which may stand in the spool with the others.
 func (l *Lane[T]) dropOldestInMemory(size int) {
 	kept := l.queue[:0]
 	for i, it := range l.queue {
-		isBusy := i == 0 && len(l.sending) > 0
-		if size > 0 && len(it.seqs) == 0 && !isBusy {
+		if size > 0 && len(it.seqs) == 0 && !it.isPart && !l.isBusy(i) {
 			size -= it.size
 			l.discard(it)
 			l.box.counts[l.signal].lost.Add(int64(it.count))
@@ -141,7 +172,7 @@ func (l *Lane[T]) adopt(seq uint64, request []byte) {
 	}
 	count := l.codec.Count(payload)
 	l.box.counts[l.signal].replayed.Add(int64(count))
-	l.enqueue(item[T]{seqs: []uint64{seq}, payload: payload, cached: true, size: len(request), count: count})
+	l.enqueue(item[T]{seqs: []uint64{seq}, payload: payload, cached: true, size: len(request), count: count, puts: 1})
 }
 
 // flush sends from the head of the queue. One flush runs at a time; a second one waits for it.
@@ -179,7 +210,7 @@ func (l *Lane[T]) next() (head item[T], ok bool) {
 	taken := 0
 	for taken < len(l.queue) {
 		it := l.queue[taken]
-		if ok && head.size+it.size > l.limit {
+		if ok && (head.size+it.size > l.limit || head.divisions != nil || it.divisions != nil) {
 			break
 		}
 		taken++
@@ -194,6 +225,8 @@ func (l *Lane[T]) next() (head item[T], ok bool) {
 		head.seqs = append(head.seqs, it.seqs...)
 		head.size += it.size
 		head.count += it.count
+		head.puts += it.puts
+		head.isPart = head.isPart || it.isPart
 	}
 	if !ok {
 		clear(l.queue)
@@ -227,67 +260,6 @@ func (l *Lane[T]) load(it *item[T]) bool {
 	return false
 }
 
-// settle draws the consequence of a delivery.
-func (l *Lane[T]) settle(it item[T], out Outcome) error {
-	c := &l.box.counts[l.signal]
-	switch out.Verdict {
-	case Delivered:
-		c.sent.Add(int64(it.count))
-		l.finish(it)
-		l.succeed()
-		return nil
-	case TooLarge:
-		if l.splitHead(it) {
-			return nil
-		}
-		fallthrough
-	case Refused:
-		c.refused.Add(int64(it.count))
-		if request, err := l.codec.Encode(it.payload); err == nil {
-			l.box.keepRefused(l.name, l.signal, request)
-		}
-		l.finish(it)
-		return nil
-	default:
-		l.fail(out.RetryAfter)
-		if out.Err == nil {
-			return ErrWaiting
-		}
-		return out.Err
-	}
-}
-
-// finish takes the head off the queue.
-func (l *Lane[T]) finish(it item[T]) {
-	l.mu.Lock()
-	l.discard(l.queue[0])
-	clear(l.queue[:1])
-	l.queue = l.queue[1:]
-	l.mu.Unlock()
-	if len(it.seqs) > 0 {
-		// If this is not written, the worst is a second delivery by a later process.
-		_ = l.box.spool.Ack(it.seqs...)
-	}
-}
-
-// splitHead divides the head in two. Its place in the spool goes with the second part: should the process end between
-// the two, the first is delivered twice rather than the second not at all.
-func (l *Lane[T]) splitHead(it item[T]) bool {
-	half, ok := l.codec.Split(it.payload)
-	if !ok {
-		return false
-	}
-	halfCount := l.codec.Count(half)
-	first := item[T]{payload: half, cached: true, size: it.size / 2, count: halfCount}
-	it.size -= first.size
-	it.count -= halfCount
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.limit = max(first.size, 1)
-	l.queue = append([]item[T]{first, it}, l.queue[1:]...)
-	return true
-}
-
 func (l *Lane[T]) isEmpty() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -298,24 +270,6 @@ func (l *Lane[T]) isWaiting() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.box.opts.Now().Before(l.notBefore)
-}
-
-func (l *Lane[T]) succeed() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.failures, l.notBefore, l.asked = 0, time.Time{}, false
-}
-
-func (l *Lane[T]) fail(asked time.Duration) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.failures++
-	l.asked = asked > 0
-	wait := asked
-	if !l.asked {
-		wait = min(firstBackOff<<min(l.failures-1, 10), maxBackOff)
-	}
-	l.notBefore = l.box.opts.Now().Add(wait)
 }
 
 // forgive ends the lane's own back-off; what the backend asked for still holds.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,6 +50,7 @@ type drain interface {
 	adopt(seq uint64, request []byte)
 	flush(ctx context.Context) error
 	forgive()
+	uncache(excess int64)
 	leftover(limit int, visit func(request []byte) error) (visited, size int, err error)
 	handedOver(visited int)
 }
@@ -133,13 +135,25 @@ func (o *Outbox) Flush(ctx context.Context) error {
 	errs := make([]error, len(lanes))
 	var wg sync.WaitGroup
 	for i, l := range lanes {
-		wg.Go(func() { errs[i] = l.flush(ctx) })
+		wg.Go(func() { errs[i] = flushGuarded(ctx, l) })
 	}
 	wg.Wait()
 	o.lastFlush.Store(int64(o.opts.Now().Sub(began)))
 	err := errors.Join(errs...)
 	o.failing.Store(err != nil)
 	return err
+}
+
+// flushGuarded makes an error of a panic: in a goroutine of ours it would end the process, and with it the telemetry
+// of the other lanes.
+func flushGuarded(ctx context.Context, l drain) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			name, _ := l.key()
+			err = fmt.Errorf("flush of %s panicked: %v\n%s", name, cause, debug.Stack())
+		}
+	}()
+	return l.flush(ctx)
 }
 
 // IsFailing reports whether the last flush left something behind.
@@ -214,12 +228,26 @@ func (o *Outbox) Close() {
 	}
 }
 
-func (o *Outbox) keepRefused(name string, signal Signal, request []byte) {
-	if o.refused == nil {
-		return
+// uncache lets go of payloads that stand in the spool until what is in memory is within its bound, and reports whether
+// it is. No lane may be locked by the caller.
+func (o *Outbox) uncache() bool {
+	o.mu.Lock()
+	lanes := o.lanes
+	o.mu.Unlock()
+	for _, l := range lanes {
+		if excess := o.cached.Load() - o.opts.MemoryBytes; excess > 0 {
+			l.uncache(excess)
+		}
 	}
-	// Losing the copy for inspection is no loss of telemetry that could still be delivered.
-	_, _, _ = o.refused.Append(frame(name, signal, request))
+	return o.cached.Load() <= o.opts.MemoryBytes
+}
+
+func (o *Outbox) keepRefused(name string, signal Signal, request []byte) error {
+	if o.refused == nil {
+		return nil
+	}
+	_, _, err := o.refused.Append(frame(name, signal, request))
+	return err
 }
 
 var errFrame = errors.New("spool record is not a framed request")

@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -454,5 +455,191 @@ func TestPutAndFlushAtTheSameTimeLoseNothing(t *testing.T) {
 	}
 	if len(f.taken) != writers*each {
 		t.Errorf("taken %d of %d", len(f.taken), writers*each)
+	}
+}
+
+func TestFlushMakesAnErrorOfAPanic(t *testing.T) {
+	f := newFixture(t, nil)
+	other := Register(f.Outbox, "buffer/traces/2", Traces, wordsCodec{}, f.send)
+	if err := other.Put(&words{[]string{"other"}}); err != nil {
+		t.Fatal(err)
+	}
+	f.lane.send = func(context.Context, *words) Outcome { panic("exporter is broken") }
+	f.put(t, "a")
+	if err := f.Flush(t.Context()); err == nil || !strings.Contains(err.Error(), "exporter is broken") {
+		t.Errorf("error %v", err)
+	}
+	if !slices.Equal(f.taken, []string{"other"}) || !f.IsFailing() {
+		t.Errorf("taken %q from the lane that works", f.taken)
+	}
+	f.lane.send = f.send
+	if err := f.Flush(t.Context()); err != nil || !slices.Equal(f.taken, []string{"other", "a"}) {
+		t.Errorf("taken %q, error %v", f.taken, err)
+	}
+}
+
+func TestFlushRefusesTheOffenderAndNotItsNeighbours(t *testing.T) {
+	f := newFixture(t, nil)
+	limit := f.lane.limit
+	f.answer = func(w *words) Outcome {
+		if slices.Contains(w.list, "bad") {
+			return Outcome{Verdict: Refused}
+		}
+		return Outcome{}
+	}
+	var want []string
+	for i := range 20 {
+		word := fmt.Sprintf("word-%02d", i)
+		list := []string{word, word, word}
+		want = append(want, list...)
+		if i == 13 {
+			list = append(list, "bad")
+		}
+		f.put(t, list...)
+	}
+	if err := f.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(f.taken, want) {
+		t.Errorf("taken %q", f.taken)
+	}
+	if got := f.Stats().Signal[Traces]; got.Refused != 1 || got.Sent != 60 || f.PendingBytes() != 0 || f.cached.Load() != 0 || f.spool.Bytes() != 0 {
+		t.Errorf("counted %+v, %d bytes pending", got, f.PendingBytes())
+	}
+	if f.lane.limit != limit {
+		t.Errorf("requests of %d bytes from now on, as if they were too large", f.lane.limit)
+	}
+}
+
+func TestFlushAsksABackendThatRefusesEverythingAFewTimesOnly(t *testing.T) {
+	f := newFixture(t, nil)
+	requests := 0
+	f.answer = func(*words) Outcome { requests++; return Outcome{Verdict: Refused} }
+	const puts, each = 10, 500
+	for range puts {
+		f.put(t, slices.Repeat([]string{"w"}, each)...)
+	}
+	if err := f.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if requests < puts || requests > 5*puts {
+		t.Errorf("%d requests for %d puts", requests, puts)
+	}
+	if got := f.Stats().Signal[Traces].Refused; got != puts*each || f.PendingBytes() != 0 || f.spool.Bytes() != 0 {
+		t.Errorf("%d refused, %d bytes pending, %d in the spool", got, f.PendingBytes(), f.spool.Bytes())
+	}
+}
+
+func TestFlushKeepsARefusedRequestThatIsLargerThanItsSpool(t *testing.T) {
+	f := newFixture(t, func(o *Options) { o.RefusedBytes = 400 })
+	f.answer = func(*words) Outcome { return Outcome{Verdict: Refused} }
+	f.put(t, slices.Repeat([]string{"ten-bytes-"}, 100)...)
+	if err := f.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	kept := 0
+	_ = f.Refusals(func(_ Signal, request []byte) error { kept += len(strings.Fields(string(request))); return nil })
+	if got := f.Stats().Signal[Traces].Refused; kept < 10 || got != 100 {
+		t.Errorf("kept %d words, counted %d", kept, got)
+	}
+}
+
+func TestLaneNeverGrowsItsRequestsForWantOfSizeAndRecoversSlowly(t *testing.T) {
+	f := newFixture(t, func(o *Options) { o.RequestBytes = 64 })
+	f.answer = func(w *words) Outcome {
+		if len(w.list) > 2 {
+			return Outcome{Verdict: TooLarge}
+		}
+		return Outcome{}
+	}
+	f.put(t, slices.Repeat([]string{"ten-bytes-"}, 5)...)
+	_ = f.Flush(t.Context())
+	learnt := f.lane.limit
+	if learnt >= 32 {
+		t.Fatalf("%d bytes after requests that were too large", learnt)
+	}
+	// A put far above the bound is divided to parts that are above what was learnt.
+	f.answer = func(w *words) Outcome {
+		if len(w.list) > 50 {
+			return Outcome{Verdict: TooLarge}
+		}
+		return Outcome{}
+	}
+	f.put(t, slices.Repeat([]string{"ten-bytes-"}, 100)...)
+	_ = f.Flush(t.Context())
+	if f.lane.limit > learnt {
+		t.Errorf("%d bytes learnt from a refusal, %d before", f.lane.limit, learnt)
+	}
+	f.answer = nil
+	for i := range 5 * deliveriesToGrow {
+		f.put(t, "a")
+		_ = f.Flush(t.Context())
+		if i < deliveriesToGrow/2 && f.lane.limit > learnt {
+			t.Errorf("%d bytes after %d deliveries", f.lane.limit, i+1)
+		}
+	}
+	if f.lane.limit != 64 {
+		t.Errorf("%d bytes after many deliveries", f.lane.limit)
+	}
+}
+
+func TestOutboxMakesRoomInMemoryFromWhatStandsInTheSpool(t *testing.T) {
+	f := newFixture(t, func(o *Options) { o.SpoolBytes, o.MemoryBytes = 120, 370 })
+	other := Register(f.Outbox, "buffer/logs", Logs, wordsCodec{}, f.send)
+	f.put(t, "spooled-1-", "more")
+	f.put(t, "spooled-2-", "more")
+	tooLargeForTheSpool := strings.Repeat("x", 120)
+	for range 3 {
+		if err := other.Put(&words{[]string{tooLargeForTheSpool}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := f.cached.Load(); got > 370 {
+		t.Errorf("%d bytes in memory", got)
+	}
+	if err := f.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.Stats(); got.Lossy() || got.Signal[Traces].Sent != 4 || got.Signal[Logs].Sent != 3 {
+		t.Errorf("counted %+v", got)
+	}
+}
+
+func TestOutboxNeverReadsAPartFromTheSpoolAgain(t *testing.T) {
+	f := newFixture(t, func(o *Options) { o.SpoolBytes, o.MemoryBytes = 60, 20 })
+	calls := 0
+	f.answer = func(*words) Outcome {
+		if calls++; calls == 1 {
+			return Outcome{Verdict: TooLarge}
+		}
+		return Outcome{Verdict: Retry}
+	}
+	f.put(t, "first", "second")
+	_ = f.Flush(t.Context())
+	tooLargeForTheSpool := strings.Repeat("x", 60)
+	f.put(t, tooLargeForTheSpool)
+	f.answer = nil
+	f.Forgive()
+	if err := f.Flush(t.Context()); err != nil || !slices.Equal(f.taken, []string{"first", "second", tooLargeForTheSpool}) {
+		t.Errorf("taken %q, error %v", f.taken, err)
+	}
+}
+
+func TestOutboxKeepsInMemoryWhatTheSpoolHasDropped(t *testing.T) {
+	f := newFixture(t, func(o *Options) { o.SpoolBytes, o.MemoryBytes = 200, 250 })
+	f.put(t, "dropped")
+	f.put(t, "spooled")
+	if err := f.spool.Ack(f.lane.queue[0].seqs...); err != nil {
+		t.Fatal(err)
+	}
+	f.put(t, strings.Repeat("larger-than-the-spool", 12)[:250])
+	if f.lane.queue[1].cached {
+		t.Error("what stands in the spool was kept in memory nevertheless")
+	}
+	if err := f.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.Stats(); got.Signal[Traces].Sent != 3 || got.Lossy() {
+		t.Errorf("counted %+v", got)
 	}
 }

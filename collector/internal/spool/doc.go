@@ -13,4 +13,6 @@
 //
 // An acknowledgement lists the sequence numbers that were delivered. It is written only when others are still
 // waiting: when nothing waits, the spool empties itself and needs no record of what was in it.
+//
+// Segments that somebody unlinked are noticed at the next append, which writes again what waits in them.
 package spool

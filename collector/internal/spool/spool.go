@@ -67,16 +67,9 @@ type location struct {
 // Open takes possession of a folder, which is made when it is missing, and returns what an earlier process left
 // there undelivered, oldest first, with the number of damaged places that had to be skipped.
 func Open(dir string, opts Options) (s *Spool, left []Record, damaged int, err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, nil, 0, fmt.Errorf("make spool folder: %w", err)
-	}
-	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o600)
+	lock, err := own(dir)
 	if err != nil {
-		return nil, nil, 0, fmt.Errorf("open spool lock: %w", err)
-	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = lock.Close()
-		return nil, nil, 0, fmt.Errorf("%w: %s", ErrInUse, dir)
+		return nil, nil, 0, err
 	}
 	s = &Spool{dir: dir, opts: opts, lock: lock, where: map[uint64]location{}, nextSeq: 1, nextName: 1}
 	left, damaged, err = s.load()
@@ -85,6 +78,22 @@ func Open(dir string, opts Options) (s *Spool, left []Record, damaged int, err e
 		return nil, nil, 0, err
 	}
 	return s, left, damaged, nil
+}
+
+// own takes possession of a folder for as long as the file it returns is open.
+func own(dir string) (lock *os.File, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make spool folder: %w", err)
+	}
+	lock, err = os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open spool lock: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = lock.Close()
+		return nil, fmt.Errorf("%w: %s", ErrInUse, dir)
+	}
+	return lock, nil
 }
 
 // Append stores a record and returns its number, and the numbers of records that were dropped to make room.
@@ -134,16 +143,25 @@ func (s *Spool) write(seg *segment, kind uint32, seq uint64, payload []byte) err
 
 // writable returns the segment that takes the next record.
 func (s *Spool) writable() (*segment, error) {
-	if n := len(s.segments); n > 0 && s.segments[n-1].size < s.opts.SegmentBytes {
+	if n := len(s.segments); n > 0 && s.segments[n-1].size < s.opts.SegmentBytes && !isUnlinked(s.segments[n-1].file) {
 		return s.segments[n-1], nil
+	}
+	if _, err := s.begin(); err != nil {
+		return nil, err
+	}
+	// What cannot be rescued is no reason not to store what comes.
+	_ = s.rescue()
+	return s.segments[len(s.segments)-1], nil
+}
+
+// begin opens the next segment.
+func (s *Spool) begin() (*segment, error) {
+	if err := s.ownAgain(); err != nil {
+		return nil, err
 	}
 	path := s.path(s.nextName)
 	const flags = os.O_CREATE | os.O_EXCL | os.O_RDWR | os.O_APPEND | syscall.O_CLOEXEC
 	file, err := os.OpenFile(path, flags, 0o600)
-	if errors.Is(err, fs.ErrNotExist) && os.MkdirAll(s.dir, 0o700) == nil {
-		// Functions clean up their temporary folder, and us with it.
-		file, err = os.OpenFile(path, flags, 0o600)
-	}
 	if errors.Is(err, fs.ErrExist) {
 		s.nextName++
 	}
@@ -160,6 +178,10 @@ func (s *Spool) writable() (*segment, error) {
 func (s *Spool) Read(seq uint64) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.read(seq)
+}
+
+func (s *Spool) read(seq uint64) ([]byte, error) {
 	at, ok := s.where[seq]
 	if !ok {
 		return nil, ErrNotFound
@@ -173,6 +195,14 @@ func (s *Spool) Read(seq uint64) ([]byte, error) {
 		return nil, fmt.Errorf("%w: its checksum does not hold", ErrNotFound)
 	}
 	return r.payload, nil
+}
+
+// Holds reports whether a record is waiting.
+func (s *Spool) Holds(seq uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.where[seq]
+	return ok
 }
 
 // Ack forgets records that were delivered or given up.

@@ -223,12 +223,84 @@ func TestSpoolOutlivesItsFolder(t *testing.T) {
 	if payload, err := s.Read(before); err != nil || string(payload) != "before" {
 		t.Errorf("read %q, %v", payload, err)
 	}
-	for range 20 {
-		appendAll(t, s, strings.Repeat("after", 20))
+	want := []string{"before"}
+	for i := range 20 {
+		want = append(want, fmt.Sprintf("after %02d", i))
+	}
+	appendAll(t, s, want[1:]...)
+	s.Close()
+	if _, left := open(t, dir, small); !slices.Equal(left, want) {
+		t.Errorf("left %q", left)
+	}
+}
+
+func TestSpoolRescuesManySegmentsWithinItsBounds(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := open(t, dir, small)
+	var want []string
+	for i := range 24 {
+		want = append(want, fmt.Sprintf("%02d %s", i, strings.Repeat("x", 100)))
+	}
+	seqs := appendAll(t, s, want...)
+	if err := s.Ack(seqs[2], seqs[23]); err != nil {
+		t.Fatal(err)
+	}
+	want = append(slices.Delete(want[:23], 2, 3), "after")
+	for _, path := range segments(t, dir) {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	appendAll(t, s, "after")
+	if payload, err := s.Read(seqs[0]); err != nil || string(payload) != want[0] {
+		t.Errorf("read %q, %v", payload, err)
+	}
+	var onDisk int64
+	for _, path := range segments(t, dir) {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		onDisk += info.Size()
+		if info.Size() > small.SegmentBytes+200 {
+			t.Errorf("a segment of %d bytes", info.Size())
+		}
+	}
+	if onDisk != s.Bytes() || onDisk > small.MaxBytes {
+		t.Errorf("%d bytes on disk, %d counted", onDisk, s.Bytes())
 	}
 	s.Close()
-	if _, left := open(t, dir, small); len(left) == 0 {
-		t.Error("what came after the folder was gone is not found again")
+	if _, left := open(t, dir, small); !slices.Equal(left, want) {
+		t.Errorf("left %q", left)
+	}
+}
+
+func TestSpoolOwnsItsFolderAgainWhenItsLockIsGone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "spool")
+	s, _ := open(t, dir, small)
+	appendAll(t, s, "a")
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	appendAll(t, s, "b")
+	if _, _, _, err := Open(dir, small); !errors.Is(err, ErrInUse) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestSpoolLeavesItsFolderToWhoeverTookIt(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "spool")
+	s, _ := open(t, dir, small)
+	seq := appendAll(t, s, "a")[0]
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	open(t, dir, small)
+	if _, _, err := s.Append([]byte("b")); !errors.Is(err, ErrInUse) {
+		t.Errorf("error %v", err)
+	}
+	if payload, err := s.Read(seq); err != nil || string(payload) != "a" {
+		t.Errorf("read %q, %v", payload, err)
 	}
 }
 
