@@ -1,6 +1,7 @@
 package openspans
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -40,10 +41,11 @@ type Tracker struct {
 	orphans ptrace.Traces // of an earlier process, until there is a pipeline for them
 }
 
-// announcement is one span with its resource and scope, and where it came from.
+// announcement is one span with its resource and scope, where it came from, and the invocation it belongs to.
 type announcement struct {
-	td   ptrace.Traces
-	sink Sink
+	td        ptrace.Traces
+	sink      Sink
+	requestID string // empty if not known
 }
 
 type spanKey struct {
@@ -103,7 +105,8 @@ func (t *Tracker) Observe(td ptrace.Traces, sink Sink) {
 }
 
 func (t *Tracker) announce(key spanKey, rs ptrace.ResourceSpans, ss ptrace.ScopeSpans, span ptrace.Span, sink Sink) {
-	if _, again := t.open[key]; !again {
+	earlier, again := t.open[key]
+	if !again {
 		if len(t.open) >= maxOpen {
 			return
 		}
@@ -117,7 +120,28 @@ func (t *Tracker) announce(key spanKey, rs ptrace.ResourceSpans, ss ptrace.Scope
 	ss.Scope().CopyTo(ssCopy.Scope())
 	ssCopy.SetSchemaUrl(ss.SchemaUrl())
 	span.CopyTo(ssCopy.Spans().AppendEmpty())
-	t.open[key] = announcement{td: one, sink: sink}
+	requestID := earlier.requestID
+	if requestID == "" {
+		requestID = t.requestOf(span)
+	}
+	t.open[key] = announcement{td: one, sink: sink, requestID: requestID}
+}
+
+// requestOf finds the invocation that a span belongs to. The trace alone does not always tell, since an environment
+// may work on one trace in several invocations: the span's open parent goes before it, and then the newest invocation.
+func (t *Tracker) requestOf(span ptrace.Span) string {
+	if id, ok := invocationOf(span); ok {
+		return id
+	}
+	if parent := t.open[spanKey{span.TraceID(), span.ParentSpanID()}]; parent.requestID != "" {
+		return parent.requestID
+	}
+	for _, id := range slices.Backward(t.seen) {
+		if t.roots[id].TraceID == span.TraceID() {
+			return id
+		}
+	}
+	return ""
 }
 
 func (t *Tracker) forget(key spanKey) bool {
@@ -135,21 +159,26 @@ func (t *Tracker) forget(key spanKey) bool {
 }
 
 func (t *Tracker) noteInvocation(span ptrace.Span) {
-	id, ok := span.Attributes().Get(invocationKey)
-	if !ok {
-		id, ok = span.Attributes().Get(oldInvocationKey)
-	}
+	id, ok := invocationOf(span)
 	if !ok {
 		return
 	}
-	if _, known := t.roots[id.Str()]; !known {
+	if _, known := t.roots[id]; !known {
 		if len(t.seen) >= maxSeen {
 			delete(t.roots, t.seen[0])
 			t.seen = t.seen[1:]
 		}
-		t.seen = append(t.seen, id.Str())
+		t.seen = append(t.seen, id)
 	}
-	t.roots[id.Str()] = Root{TraceID: span.TraceID(), SpanID: span.SpanID(), ParentID: span.ParentSpanID()}
+	t.roots[id] = Root{TraceID: span.TraceID(), SpanID: span.SpanID(), ParentID: span.ParentSpanID()}
+}
+
+func invocationOf(span ptrace.Span) (string, bool) {
+	id, ok := span.Attributes().Get(invocationKey)
+	if !ok {
+		id, ok = span.Attributes().Get(oldInvocationKey)
+	}
+	return id.Str(), ok
 }
 
 // Root returns where the span of an invocation stands, if one was seen, announced or ended.
@@ -171,14 +200,41 @@ func (t *Tracker) Len() int {
 func (t *Tracker) End(at time.Time, errorType, message string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, key := range t.order {
+	t.end(func(spanKey, announcement) bool { return true }, at, errorType, message)
+}
+
+// EndInvocation is End for the open spans of one invocation; it returns how many there were. Spans that no invocation
+// is known for stay open.
+func (t *Tracker) EndInvocation(requestID string, at time.Time, errorType, message string) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	root, isKnown := t.roots[requestID]
+	return t.end(func(key spanKey, a announcement) bool {
+		if a.requestID != "" {
+			return a.requestID == requestID
+		}
+		// It was announced before its invocation's span was.
+		return isKnown && key.trace == root.TraceID
+	}, at, errorType, message)
+}
+
+func (t *Tracker) end(isMeant func(spanKey, announcement) bool, at time.Time, errorType, message string) int {
+	before := len(t.order)
+	t.order = slices.DeleteFunc(t.order, func(key spanKey) bool {
 		a := t.open[key]
+		if !isMeant(key, a) {
+			return false
+		}
 		Mark(a.td, at, errorType, message)
 		_ = a.sink(a.td)
+		delete(t.open, key)
+		return true
+	})
+	ended := before - len(t.order)
+	if ended > 0 {
+		t.save()
 	}
-	clear(t.open)
-	t.order = nil
-	t.save()
+	return ended
 }
 
 // Mark ends spans that have no end, as failed. A span never ends before it began, whatever the clocks say.

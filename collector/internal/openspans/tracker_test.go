@@ -1,6 +1,7 @@
 package openspans
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"testing"
@@ -82,6 +83,65 @@ func TestTrackerEndsWhatIsOpen(t *testing.T) {
 		if span.EndTimestamp() != 100 || span.Status().Code() != ptrace.StatusCodeError || errorType.Str() != "timeout" {
 			t.Errorf("ends at %d with %v %q", span.EndTimestamp(), span.Status().Code(), errorType.Str())
 		}
+	}
+}
+
+func TestTrackerEndsTheSpansOfOneInvocationOnly(t *testing.T) {
+	inTrace := func(trace, parent byte, s spec) ptrace.Traces {
+		td := traces(s)
+		span := td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0)
+		span.SetTraceID(pcommon.TraceID{trace})
+		span.SetParentSpanID(pcommon.SpanID{parent})
+		return td
+	}
+	for _, tc := range []struct {
+		desc      string
+		announced []ptrace.Traces
+		wantEnded []byte
+	}{
+		{desc: "traces of their own", wantEnded: []byte{1, 2}, announced: []ptrace.Traces{
+			inTrace(1, 0, spec{id: 1, invocation: "a"}), inTrace(1, 1, spec{id: 2}),
+			inTrace(2, 0, spec{id: 3, invocation: "b"}), inTrace(2, 3, spec{id: 4}),
+		}},
+		{desc: "one trace, told apart by parents", wantEnded: []byte{1, 5, 6}, announced: []ptrace.Traces{
+			inTrace(1, 0, spec{id: 1, invocation: "a"}), inTrace(1, 0, spec{id: 3, invocation: "b"}),
+			inTrace(1, 3, spec{id: 4}), inTrace(1, 1, spec{id: 5}), inTrace(1, 5, spec{id: 6}),
+		}},
+		{desc: "an unknown parent", wantEnded: []byte{1, 2}, announced: []ptrace.Traces{
+			inTrace(1, 0, spec{id: 1, invocation: "a"}), inTrace(1, 99, spec{id: 2}), inTrace(1, 0, spec{id: 3, invocation: "b"}),
+		}},
+		{desc: "an unknown parent, before the invocation", wantEnded: []byte{3}, announced: []ptrace.Traces{
+			inTrace(1, 0, spec{id: 1, invocation: "b"}), inTrace(1, 99, spec{id: 2}), inTrace(1, 0, spec{id: 3, invocation: "a"}),
+		}},
+		{desc: "a child that came first", wantEnded: []byte{2, 1}, announced: []ptrace.Traces{
+			inTrace(1, 1, spec{id: 2}), inTrace(1, 0, spec{id: 1, invocation: "a"}),
+		}},
+		{desc: "a root that has ended", wantEnded: []byte{2}, announced: []ptrace.Traces{
+			inTrace(1, 0, spec{id: 1, end: 200, invocation: "a"}), inTrace(1, 1, spec{id: 2}),
+		}},
+		{desc: "no invocation", announced: []ptrace.Traces{inTrace(1, 0, spec{id: 1})}},
+	} {
+		t.Run(tc.desc, func(t *testing.T) {
+			tracker, back := New(""), newTaken()
+			for _, td := range tc.announced {
+				tracker.Observe(td, back.sink)
+			}
+			open := tracker.Len()
+			if n := tracker.EndInvocation("a", time.Unix(0, 500), "timeout", "m"); n != len(tc.wantEnded) || tracker.Len() != open-n {
+				t.Errorf("ended %d, %d of %d are open", n, tracker.Len(), open)
+			}
+			var ended []byte
+			for _, rs := range back.ResourceSpans().All() {
+				ended = append(ended, rs.ScopeSpans().At(0).Spans().At(0).SpanID()[0])
+			}
+			if !bytes.Equal(ended, tc.wantEnded) {
+				t.Errorf("ended %v, want %v", ended, tc.wantEnded)
+			}
+			tracker.End(time.Unix(0, 600), "environment_ended", "m")
+			if tracker.Len() != 0 || back.SpanCount() != open {
+				t.Errorf("at the end %d are open, %d given back", tracker.Len(), back.SpanCount())
+			}
+		})
 	}
 }
 

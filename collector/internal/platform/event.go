@@ -22,6 +22,14 @@ const (
 const (
 	StatusSuccess = "success"
 	StatusTimeout = "timeout"
+	StatusFailure = "failure"
+)
+
+// Of an initStart event: the phase of a new environment's initialisation, and the type of one that an invocation waits
+// for.
+const (
+	PhaseInit = "init"
+	OnDemand  = "on-demand"
 )
 
 // Event is one record of a delivery.
@@ -35,7 +43,6 @@ type Event struct {
 // Span is a part of an invocation that Lambda has timed.
 type Span struct {
 	Name       string  `json:"name"`
-	Start      string  `json:"start"`
 	DurationMs float64 `json:"durationMs"`
 }
 
@@ -50,40 +57,24 @@ const (
 type InitStart struct {
 	InitializationType string `json:"initializationType"`
 	Phase              string `json:"phase"`
-	FunctionName       string `json:"functionName"`
-	FunctionVersion    string `json:"functionVersion"`
-	InstanceID         string `json:"instanceId"`
 }
 
 // InitReport is the record of platform.initReport.
 type InitReport struct {
-	InitializationType string `json:"initializationType"`
-	Phase              string `json:"phase"`
-	Status             string `json:"status"`
-	Metrics            struct {
+	Metrics struct {
 		DurationMs float64 `json:"durationMs"`
 	} `json:"metrics"`
 }
 
 // InitRuntimeDone is the record of platform.initRuntimeDone.
 type InitRuntimeDone struct {
-	InitializationType string `json:"initializationType"`
-	Phase              string `json:"phase"`
-	Status             string `json:"status"`
-	ErrorType          string `json:"errorType"`
-}
-
-// Tracing is what X-Ray says of an invocation.
-type Tracing struct {
-	Type  string `json:"type"`
-	Value string `json:"value"`
+	Status    string `json:"status"`
+	ErrorType string `json:"errorType"`
 }
 
 // Start is the record of platform.start.
 type Start struct {
-	RequestID string  `json:"requestId"`
-	Version   string  `json:"version"`
-	Tracing   Tracing `json:"tracing"`
+	RequestID string `json:"requestId"`
 }
 
 // RuntimeDone is the record of platform.runtimeDone.
@@ -100,8 +91,6 @@ type RuntimeDone struct {
 // Report is the record of platform.report.
 type Report struct {
 	RequestID string `json:"requestId"`
-	Status    string `json:"status"`
-	ErrorType string `json:"errorType"`
 	Metrics   struct {
 		BilledDurationMs float64 `json:"billedDurationMs"`
 		MemorySizeMB     float64 `json:"memorySizeMB"`
@@ -112,9 +101,7 @@ type Report struct {
 
 // LogsDropped is the record of platform.logsDropped.
 type LogsDropped struct {
-	DroppedRecords int64  `json:"droppedRecords"`
-	DroppedBytes   int64  `json:"droppedBytes"`
-	Reason         string `json:"reason"`
+	DroppedRecords int64 `json:"droppedRecords"`
 }
 
 // Decode reads a delivery: an array of events. Entries that are no events are passed over.

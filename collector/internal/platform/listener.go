@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -26,8 +25,6 @@ type Listener struct {
 	server  http.Server
 	url     string
 	deliver func([]Event)
-	// Unreadable counts deliveries that were no JSON or too long.
-	Unreadable atomic.Int64
 }
 
 // Listen begins to listen. Deliver is called for each delivery, one at a time or several at once.
@@ -54,12 +51,10 @@ func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	n, err := io.Copy(&body, io.LimitReader(r.Body, maxDelivery+1))
 	if err != nil || n > maxDelivery {
-		l.Unreadable.Add(1)
 		return
 	}
 	events, err := Decode(body.Bytes())
 	if err != nil {
-		l.Unreadable.Add(1)
 		return
 	}
 	l.deliver(events)

@@ -76,9 +76,9 @@ func (m *Monitor) fillFunctionLog(record plog.LogRecord, raw json.RawMessage) {
 		record.SetSeverityNumber(severity)
 		record.SetSeverityText(strings.ToUpper(fields.Level))
 	}
-	trace, traceOK := parseTraceID(fields.TraceID)
-	span, spanOK := parseSpanID(fields.SpanID)
-	if traceOK && spanOK {
+	var trace pcommon.TraceID
+	var span pcommon.SpanID
+	if parseID(trace[:], fields.TraceID) && parseID(span[:], fields.SpanID) {
 		record.SetTraceID(trace)
 		record.SetSpanID(span)
 	}

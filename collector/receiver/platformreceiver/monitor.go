@@ -42,24 +42,16 @@ type Monitor struct {
 	meter    *meter
 	own      ownReport
 	init     initPhase
-	current  invocation
+	known    invocations
+	current  *invocation // the newest that has begun; never nil
 	reported time.Time
-	settled  chan struct{} // closed when the current invocation's report has come
-}
-
-// invocation is the newest one.
-type invocation struct {
-	requestID string
-	start     time.Time
-	isOver    bool
-	isFailed  bool // its failure has been counted and its spans ended
 }
 
 // NewMonitor makes the monitor of a function. Ended may be nil.
 func NewMonitor(f Function, open *openspans.Tracker, stats func() outbox.Stats, ended func(string)) *Monitor {
 	return &Monitor{
 		function: f, open: open, stats: stats, ended: ended, now: time.Now, meter: newMeter(time.Now()),
-		settled: make(chan struct{}),
+		current: newInvocation(""),
 	}
 }
 
@@ -161,48 +153,48 @@ func (m *Monitor) observe(event platform.Event, out *batch) {
 
 func (m *Monitor) initStarted(at time.Time, record platform.InitStart) {
 	m.init.begin(at, record)
-	if record.InitializationType == "on-demand" {
+	if m.init.isColdStart {
 		m.meter.add(metricColdStarts, 1)
 	}
 }
 
-// started takes note of an invocation, by whichever of its two signs comes first.
+// started takes note of an invocation, by whichever of its two signs comes first. The platform's sign may come after
+// the next invocation has begun, which then stays the current one.
 func (m *Monitor) started(requestID string, at time.Time) {
-	if m.current.requestID != requestID {
-		m.current = invocation{requestID: requestID, start: at}
-		m.settled = make(chan struct{})
-		return
+	inv := m.known.of(requestID)
+	isLate := !at.IsZero() && at.Before(m.current.start)
+	if !inv.hasBegun && !isLate {
+		m.current = inv
 	}
+	inv.hasBegun = true
 	if !at.IsZero() {
-		m.current.start = at
+		inv.start = at
 	}
 }
 
 func (m *Monitor) runtimeDone(at time.Time, record platform.RuntimeDone, out *batch) {
-	isCurrent := record.RequestID == m.current.requestID
-	if isCurrent && m.current.isFailed {
+	inv := m.known.of(record.RequestID)
+	if inv.isCounted {
 		return
 	}
-	m.meter.add(metricInvocations, 1)
+	m.count(inv)
 	duration, ok := platform.Duration(record.Spans, platform.SpanResponseLatency, platform.SpanResponseDuration)
 	if !ok {
 		duration = platform.Milliseconds(record.Metrics.DurationMs)
 	}
 	m.meter.record(metricInvokeDuration, duration.Seconds())
-	if isCurrent {
-		m.current.isOver = true
+	if record.Status != platform.StatusSuccess {
+		m.failed(inv, at, record.Status, record.ErrorType, out)
 	}
-	if record.Status == platform.StatusSuccess {
-		return
-	}
-	m.failed(record.RequestID, at, record.Status, record.ErrorType, out)
 }
 
-// failed counts an invocation that failed, and ends the spans that it left open.
-func (m *Monitor) failed(requestID string, at time.Time, status, errorType string, out *batch) {
-	if requestID == m.current.requestID {
-		m.current.isFailed, m.current.isOver = true, true
-	}
+func (m *Monitor) count(inv *invocation) {
+	inv.isCounted = true
+	m.meter.add(metricInvocations, 1)
+}
+
+// failed counts the failure of an invocation, and ends the spans that it left open.
+func (m *Monitor) failed(inv *invocation, at time.Time, status, errorType string, out *batch) {
 	message := "the invocation failed"
 	if status == platform.StatusTimeout {
 		m.meter.add(metricTimeouts, 1)
@@ -210,18 +202,15 @@ func (m *Monitor) failed(requestID string, at time.Time, status, errorType strin
 	} else {
 		m.meter.add(metricErrors, 1)
 	}
-	if errorType == "" {
-		errorType = status
-	}
+	errorType = orElse(errorType, status)
 	if at.IsZero() {
 		at = m.now()
 	}
-	if m.open.Len() > 0 {
-		m.open.End(at, errorType, message)
+	if m.open.EndInvocation(inv.requestID, at, errorType, message) > 0 {
 		return
 	}
-	if _, hasSpan := m.open.Root(requestID); !hasSpan {
-		out.traces = append(out.traces, m.rootSpan(requestID, at, errorType, message))
+	if _, hasSpan := m.open.Root(inv.requestID); !hasSpan {
+		out.traces = append(out.traces, m.rootSpan(inv, at, errorType, message))
 	}
 }
 
@@ -235,20 +224,14 @@ func (m *Monitor) report(record platform.Report) {
 	if overhead, ok := platform.Duration(record.Spans, platform.SpanExtensionOverhead); ok {
 		m.meter.record(metricExtensionOverhead, overhead.Seconds())
 	}
-	if record.RequestID == m.current.requestID {
-		select {
-		case <-m.settled:
-		default:
-			close(m.settled)
-		}
-	}
+	m.known.of(record.RequestID).settle()
 }
 
 // Invoked is called at the begin of an invocation.
 func (m *Monitor) Invoked(requestID string, _ time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.current.requestID != requestID {
+	if !m.known.of(requestID).hasBegun {
 		m.started(requestID, m.now())
 	}
 }
@@ -293,27 +276,43 @@ func (m *Monitor) collect(now time.Time) pmetric.Metrics {
 
 // ShuttingDown waits a moment for the platform's last events, ends what is open, and puts all of it on its way.
 func (m *Monitor) ShuttingDown(ctx context.Context, reason string) {
-	isFailure := reason == "timeout" || strings.Contains(reason, "fail")
+	status := statusOf(reason)
+	isFailure := status == platform.StatusTimeout || strings.Contains(status, "fail")
 	m.mu.Lock()
-	settled, current := m.settled, m.current
+	current := m.current
+	isWaiting := current.requestID != "" && (isFailure || !current.isCounted || reason == "spindown")
 	m.mu.Unlock()
-	if current.requestID != "" && (isFailure || !current.isOver || reason == "spindown") {
+	if isWaiting {
 		ctx, cancel := context.WithTimeout(ctx, lastEventsWait)
 		select {
-		case <-settled:
+		case <-current.settled:
 		case <-ctx.Done():
 		}
 		cancel()
 	}
 	var out batch
 	m.mu.Lock()
-	if isFailure && m.current.requestID != "" && !m.current.isOver {
+	if isFailure && m.current.requestID != "" && !m.current.isCounted {
 		// The platform has not told, or has no way to: the reason is all there is to know.
-		m.meter.add(metricInvocations, 1)
-		m.failed(m.current.requestID, m.now(), strings.Replace(reason, "releasefail", "failure", 1), "", &out)
+		m.count(m.current)
+		m.failed(m.current, m.now(), status, "", &out)
 	}
-	m.open.End(m.now(), "environment_ended", "the environment ended before the span did")
+	// What no invocation is known for ended with the environment, and for the same reason.
+	errorType := "environment_ended"
+	if isFailure {
+		errorType = status
+	}
+	m.open.End(m.now(), errorType, "the environment ended before the span did")
 	m.mu.Unlock()
 	out.emit(m)
 	m.flush(true)
+}
+
+// statusOf is the status that a reason for SHUTDOWN amounts to. The local emulator has a word of its own for what
+// Lambda calls a failure; error types shall be the same in both.
+func statusOf(shutdownReason string) string {
+	if shutdownReason == "releasefail" {
+		return platform.StatusFailure
+	}
+	return shutdownReason
 }

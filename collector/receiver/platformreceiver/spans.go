@@ -15,13 +15,19 @@ import (
 type initPhase struct {
 	start, stop time.Time
 	kind        string
+	isColdStart bool
 	status      string
 	errorType   string
 	isSent      bool
 }
 
 func (p *initPhase) begin(at time.Time, record platform.InitStart) {
-	*p = initPhase{start: at, kind: record.InitializationType}
+	// An environment whose runtime died is initialised again, as a part of the next invocation: no start of an
+	// environment. An older platform names no phase, and means the first.
+	isFirst := record.Phase == "" || record.Phase == platform.PhaseInit
+	*p = initPhase{
+		start: at, kind: record.InitializationType, isColdStart: isFirst && record.InitializationType == platform.OnDemand,
+	}
 }
 
 func (p *initPhase) end(at time.Time, record platform.InitRuntimeDone) {
@@ -45,7 +51,7 @@ func (m *Monitor) initSpan(isLast bool) (ptrace.Traces, bool) {
 		span.SetTraceID(root.TraceID)
 		span.SetParentSpanID(root.ParentID)
 	}
-	span.Attributes().PutBool("faas.coldstart", p.kind == "on-demand")
+	span.Attributes().PutBool("faas.coldstart", p.isColdStart)
 	span.Attributes().PutStr("aws.lambda.initialization_type", p.kind)
 	if p.status != "" && p.status != platform.StatusSuccess {
 		span.Status().SetCode(ptrace.StatusCodeError)
@@ -55,13 +61,13 @@ func (m *Monitor) initSpan(isLast bool) (ptrace.Traces, bool) {
 }
 
 // rootSpan stands for an invocation that failed before anything of it was seen.
-func (m *Monitor) rootSpan(requestID string, at time.Time, errorType, message string) ptrace.Traces {
+func (m *Monitor) rootSpan(inv *invocation, at time.Time, errorType, message string) ptrace.Traces {
 	start := at
-	if m.current.requestID == requestID && !m.current.start.IsZero() {
-		start = m.current.start
+	if !inv.start.IsZero() {
+		start = inv.start
 	}
 	td, span := m.newSpan(m.function.Name, ptrace.SpanKindServer, start, at)
-	span.Attributes().PutStr("faas.invocation_id", requestID)
+	span.Attributes().PutStr("faas.invocation_id", inv.requestID)
 	span.Attributes().PutStr("error.type", errorType)
 	span.Status().SetCode(ptrace.StatusCodeError)
 	span.Status().SetMessage(message)
@@ -95,12 +101,11 @@ func orElse(value, other string) string {
 	return value
 }
 
-func parseTraceID(text string) (id pcommon.TraceID, ok bool) {
-	n, err := hex.Decode(id[:], []byte(text)[:min(len(text), 2*len(id))])
-	return id, err == nil && n == len(id) && len(text) == 2*len(id)
-}
-
-func parseSpanID(text string) (id pcommon.SpanID, ok bool) {
-	n, err := hex.Decode(id[:], []byte(text)[:min(len(text), 2*len(id))])
-	return id, err == nil && n == len(id) && len(text) == 2*len(id)
+// parseID reads an id of a trace or of a span into id, whose length it must have.
+func parseID(id []byte, text string) bool {
+	if hex.DecodedLen(len(text)) != len(id) {
+		return false
+	}
+	n, err := hex.Decode(id, []byte(text))
+	return err == nil && n == len(id)
 }
