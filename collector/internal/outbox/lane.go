@@ -163,8 +163,8 @@ func (l *Lane[T]) discard(it item[T]) {
 }
 
 // adopt takes over what an earlier process left in the spool.
-func (l *Lane[T]) adopt(seq uint64, request []byte) {
-	payload, err := l.codec.Decode(request)
+func (l *Lane[T]) adopt(seq uint64) {
+	payload, size, err := l.read(seq)
 	if err != nil {
 		l.box.damaged.Add(1)
 		_ = l.box.spool.Ack(seq)
@@ -172,7 +172,21 @@ func (l *Lane[T]) adopt(seq uint64, request []byte) {
 	}
 	count := l.codec.Count(payload)
 	l.box.counts[l.signal].replayed.Add(int64(count))
-	l.enqueue(item[T]{seqs: []uint64{seq}, payload: payload, cached: true, size: len(request), count: count, puts: 1})
+	l.enqueue(item[T]{seqs: []uint64{seq}, payload: payload, cached: true, size: size, count: count, puts: 1})
+}
+
+// read gets a payload from the spool, and the size of its encoding.
+func (l *Lane[T]) read(seq uint64) (payload T, size int, err error) {
+	record, err := l.box.spool.Read(seq)
+	if err != nil {
+		return payload, 0, err
+	}
+	_, _, request, err := unframe(record)
+	if err != nil {
+		return payload, 0, err
+	}
+	payload, err = l.codec.Decode(request)
+	return payload, len(request), err
 }
 
 // flush sends from the head of the queue. One flush runs at a time; a second one waits for it.
@@ -244,15 +258,10 @@ func (l *Lane[T]) load(it *item[T]) bool {
 	if it.cached {
 		return true
 	}
-	record, err := l.box.spool.Read(it.seqs[0])
-	if err == nil {
-		_, _, request, frameErr := unframe(record)
-		payload, decodeErr := l.codec.Decode(request)
-		if err = errors.Join(frameErr, decodeErr); err == nil {
-			it.payload, it.cached = payload, true
-			l.box.cached.Add(int64(it.size))
-			return true
-		}
+	if payload, _, err := l.read(it.seqs[0]); err == nil {
+		it.payload, it.cached = payload, true
+		l.box.cached.Add(int64(it.size))
+		return true
 	}
 	l.discard(*it)
 	l.box.counts[l.signal].lost.Add(int64(it.count))

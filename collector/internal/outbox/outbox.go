@@ -47,7 +47,7 @@ type Outbox struct {
 // drain is a lane, whatever its payload.
 type drain interface {
 	key() (name string, signal Signal)
-	adopt(seq uint64, request []byte)
+	adopt(seq uint64)
 	flush(ctx context.Context) error
 	forgive()
 	uncache(excess int64)
@@ -55,32 +55,37 @@ type drain interface {
 	handedOver(visited int)
 }
 
+// replay is a record of an earlier process. Its request stays in the spool until its lane is there: there may be more
+// of them than a small function has memory.
 type replay struct {
-	name    string
-	signal  Signal
-	seq     uint64
-	request []byte
+	name   string
+	signal Signal
+	seq    uint64
 }
 
 // Open makes an outbox over its spool. Without a spool it still works, in memory: the error says why it must.
 func Open(opts Options) (*Outbox, error) {
 	o := &Outbox{opts: opts}
-	store, left, damaged, err := spool.Open(opts.Dir, spool.Options{MaxBytes: opts.SpoolBytes, SegmentBytes: opts.SpoolBytes / 8})
+	store, damaged, err := spool.Open(opts.Dir, spool.Options{MaxBytes: opts.SpoolBytes, SegmentBytes: opts.SpoolBytes / 8})
 	if err != nil {
 		return o, fmt.Errorf("telemetry is kept in memory only: %w", err)
 	}
 	o.spool = store
 	o.damaged.Store(int64(damaged))
-	for _, record := range left {
-		name, signal, request, err := unframe(record.Payload)
+	err = store.Each(func(seq uint64, record []byte) error {
+		name, signal, _, err := unframe(record)
 		if err != nil {
 			o.damaged.Add(1)
-			_ = store.Ack(record.Seq)
-			continue
+			_ = store.Ack(seq)
+			return nil
 		}
-		o.left = append(o.left, replay{name: name, signal: signal, seq: record.Seq, request: request})
+		o.left = append(o.left, replay{name: name, signal: signal, seq: seq})
+		return nil
+	})
+	if err != nil {
+		o.damaged.Add(1)
 	}
-	refused, _, _, err := spool.Open(opts.RefusedDir, spool.Options{MaxBytes: opts.RefusedBytes, SegmentBytes: opts.RefusedBytes / 2})
+	refused, _, err := spool.Open(opts.RefusedDir, spool.Options{MaxBytes: opts.RefusedBytes, SegmentBytes: opts.RefusedBytes / 2})
 	if err != nil {
 		return o, fmt.Errorf("refused telemetry is not kept: %w", err)
 	}
@@ -105,7 +110,7 @@ func (o *Outbox) add(l drain) {
 	o.left = others
 	o.mu.Unlock()
 	for _, r := range mine {
-		l.adopt(r.seq, r.request)
+		l.adopt(r.seq)
 	}
 }
 
@@ -118,7 +123,7 @@ func (o *Outbox) Adopt() {
 	for _, r := range left {
 		for _, l := range lanes {
 			if _, signal := l.key(); signal == r.signal {
-				l.adopt(r.seq, r.request)
+				l.adopt(r.seq)
 				break
 			}
 		}

@@ -10,10 +10,10 @@ import (
 )
 
 // load reads the segments in the order of their numbers and rebuilds what is waiting.
-func (s *Spool) load() (left []Record, damaged int, err error) {
+func (s *Spool) load() (damaged int, err error) {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
-		return nil, 0, fmt.Errorf("list spool folder: %w", err)
+		return 0, fmt.Errorf("list spool folder: %w", err)
 	}
 	var numbers []uint64
 	for _, entry := range entries {
@@ -24,26 +24,19 @@ func (s *Spool) load() (left []Record, damaged int, err error) {
 	}
 	slices.Sort(numbers)
 
-	payloads := map[uint64][]byte{}
-	var order []uint64
 	for _, number := range numbers {
 		s.nextName = number + 1
-		gaps, err := s.loadSegment(s.path(number), payloads, &order)
+		gaps, err := s.loadSegment(s.path(number))
 		damaged += gaps
 		if err != nil {
 			damaged++
 		}
 	}
-	for _, seq := range order {
-		if payload, waits := payloads[seq]; waits {
-			left = append(left, Record{Seq: seq, Payload: payload})
-		}
-	}
 	s.collect()
-	return left, damaged, nil
+	return damaged, nil
 }
 
-func (s *Spool) loadSegment(path string, payloads map[uint64][]byte, order *[]uint64) (gaps int, err error) {
+func (s *Spool) loadSegment(path string) (gaps int, err error) {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return 0, err
@@ -71,15 +64,12 @@ func (s *Spool) loadSegment(path string, payloads map[uint64][]byte, order *[]ui
 			}
 			s.where[r.seq] = location{seg: seg, offset: r.offset, length: len(r.payload)}
 			seg.live++
-			payloads[r.seq] = r.payload
-			*order = append(*order, r.seq)
 			s.nextSeq = max(s.nextSeq, r.seq+1)
 		case kindAck:
 			parseSeqs(r.payload, func(seq uint64) {
 				if at, ok := s.where[seq]; ok {
 					at.seg.live--
 					delete(s.where, seq)
-					delete(payloads, seq)
 				}
 			})
 		}

@@ -30,12 +30,6 @@ type Options struct {
 	SegmentBytes int64
 }
 
-// Record is what a replay finds.
-type Record struct {
-	Seq     uint64
-	Payload []byte
-}
-
 // Spool is safe for use by several goroutines.
 type Spool struct {
 	dir  string
@@ -64,20 +58,20 @@ type location struct {
 	length int
 }
 
-// Open takes possession of a folder, which is made when it is missing, and returns what an earlier process left
-// there undelivered, oldest first, with the number of damaged places that had to be skipped.
-func Open(dir string, opts Options) (s *Spool, left []Record, damaged int, err error) {
+// Open takes possession of a folder, which is made when it is missing, with all that an earlier process left there
+// undelivered: see Each. Damaged places are skipped, and counted. Not more than a segment is held in memory meanwhile.
+func Open(dir string, opts Options) (s *Spool, damaged int, err error) {
 	lock, err := own(dir)
 	if err != nil {
-		return nil, nil, 0, err
+		return nil, 0, err
 	}
 	s = &Spool{dir: dir, opts: opts, lock: lock, where: map[uint64]location{}, nextSeq: 1, nextName: 1}
-	left, damaged, err = s.load()
+	damaged, err = s.load()
 	if err != nil {
 		s.Close()
-		return nil, nil, 0, err
+		return nil, 0, err
 	}
-	return s, left, damaged, nil
+	return s, damaged, nil
 }
 
 // own takes possession of a folder for as long as the file it returns is open.

@@ -17,14 +17,17 @@ var small = Options{MaxBytes: 4096, SegmentBytes: 512}
 
 func open(t testing.TB, dir string, opts Options) (*Spool, []string) {
 	t.Helper()
-	s, left, _, err := Open(dir, opts)
+	s, _, err := Open(dir, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
 	var payloads []string
-	for _, record := range left {
-		payloads = append(payloads, string(record.Payload))
+	if err := s.Each(func(_ uint64, payload []byte) error {
+		payloads = append(payloads, string(payload))
+		return nil
+	}); err != nil {
+		t.Fatal(err)
 	}
 	return s, payloads
 }
@@ -126,7 +129,7 @@ func TestSpoolRefusesWhatCanNeverFit(t *testing.T) {
 func TestSpoolFolderHasOneOwner(t *testing.T) {
 	dir := t.TempDir()
 	open(t, dir, small)
-	if _, _, _, err := Open(dir, small); !errors.Is(err, ErrInUse) {
+	if _, _, err := Open(dir, small); !errors.Is(err, ErrInUse) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -283,7 +286,7 @@ func TestSpoolOwnsItsFolderAgainWhenItsLockIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	appendAll(t, s, "b")
-	if _, _, _, err := Open(dir, small); !errors.Is(err, ErrInUse) {
+	if _, _, err := Open(dir, small); !errors.Is(err, ErrInUse) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -336,7 +339,7 @@ func FuzzOpen(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		s, _, _, err := Open(dir, Options{MaxBytes: 1 << 16, SegmentBytes: 1 << 13})
+		s, _, err := Open(dir, Options{MaxBytes: 1 << 16, SegmentBytes: 1 << 13})
 		if err != nil {
 			t.Fatal(err)
 		}
