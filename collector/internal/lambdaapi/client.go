@@ -37,9 +37,8 @@ const (
 type Event struct {
 	Type EventType `json:"eventType"`
 	// DeadlineMs is a moment: milliseconds since 1970.
-	DeadlineMs         int64  `json:"deadlineMs"`
-	RequestID          string `json:"requestId"`
-	InvokedFunctionARN string `json:"invokedFunctionArn"`
+	DeadlineMs int64  `json:"deadlineMs"`
+	RequestID  string `json:"requestId"`
 	// ShutdownReason in the cloud is `spindown`, `timeout` or `failure`; emulators have words and capitals of their own.
 	ShutdownReason string `json:"shutdownReason"`
 }

@@ -45,7 +45,7 @@ func TestNextReadsEvents(t *testing.T) {
 		want        Event
 	}{
 		{desc: "an invocation", reply: `{"eventType":"INVOKE","deadlineMs":1700000000123,"requestId":"r","invokedFunctionArn":"arn","tracing":{"value":"x"}}`,
-			want: Event{Type: Invoke, DeadlineMs: 1700000000123, RequestID: "r", InvokedFunctionARN: "arn"}},
+			want: Event{Type: Invoke, DeadlineMs: 1700000000123, RequestID: "r"}},
 		{desc: "the end", reply: `{"eventType":"SHUTDOWN","shutdownReason":"timeout","deadlineMs":5}`, want: Event{Type: Shutdown, ShutdownReason: "timeout", DeadlineMs: 5}},
 	} {
 		t.Run(tc.desc, func(t *testing.T) {

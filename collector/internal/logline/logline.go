@@ -44,13 +44,6 @@ func (l *Logger) Warnf(format string, args ...any) {
 	}
 }
 
-// Infof prints a line of interest.
-func (l *Logger) Infof(format string, args ...any) {
-	if l.level.Enabled(zapcore.InfoLevel) {
-		l.print(zapcore.InfoLevel, time.Now(), fmt.Sprintf(format, args...), nil)
-	}
-}
-
 func (l *Logger) print(level zapcore.Level, at time.Time, message string, fields map[string]any) {
 	line := map[string]any{
 		"timestamp": at.UTC().Format(time.RFC3339Nano),
