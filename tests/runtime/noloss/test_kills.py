@@ -18,7 +18,7 @@ SURE_ACKNOWLEDGEMENT = {"OTEL_LAMBDA_ACK_TIMEOUT": "2000"}
 
 def meet_an_end(world: World, journal: Journal, round_: int, *programs: str) -> None:
     """Kill processes in the middle of an invocation."""
-    doomed = threading.Thread(target=world.invoke, args=("maker",), kwargs={"fate": "wait"})
+    doomed = threading.Thread(target=world.invoke, args=("maker",), kwargs={"is_awaited": True, "fate": "wait"})
     doomed.start()
     journal.await_count("doomed", round_)
     world.kill("maker", *programs)

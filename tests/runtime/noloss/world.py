@@ -49,7 +49,7 @@ class Answer:
     error : bool
         It failed, or never came to its end.
     latency_s : float
-        Until the caller had the answer.
+        Until the caller had the answer; of one that was awaited, until its environment was idle.
     """
 
     result: dict[str, Any]
@@ -128,12 +128,10 @@ class World:
 
         Else a call that comes soon may find the environment busy with what follows an answer, and get a new one.
         """
-        ended = len(self.ended)
         began = time.perf_counter()
-        answer = self.service.invoke(function, json.dumps(event).encode())
+        # the log of an invocation is whole only once its environment is idle again
+        answer = self.service.invoke(function, json.dumps(event).encode(), needs_log=is_awaited)
         latency_s = time.perf_counter() - began
-        if is_awaited:
-            await_true(lambda: len(self.ended) > ended, 30, "the end of the invocation")
         result = json.loads(answer.payload or b"null")
         return Answer(result if isinstance(result, dict) else {}, answer.function_error is not None, latency_s)
 
