@@ -28,8 +28,7 @@ def process(run: Run) -> None:
             facts=scan.facts,
             head=head if settings.write_head else None,
         )
-        for file in dataset_files(raw_uri=f"s3://{scan.bucket}/"):
-            run.store_shared(file.path, file.content, file.content_type)
+        run.store_shared(dataset_files(raw_uri=f"s3://{scan.bucket}/"))
         for file in files:
             run.store_derivative(file.path, file.content, file.content_type)
         run.store_record()

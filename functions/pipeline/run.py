@@ -1,6 +1,6 @@
 """One object on its way through one stage: what a stage reads from, writes to and reports through."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
 from functools import cached_property
@@ -9,6 +9,7 @@ from time import perf_counter
 from opentelemetry.trace import Span
 
 from neuro_preprocess.conform import ConformPlan, plan_conform
+from neuro_preprocess.derivatives import DerivedFile
 from neuro_preprocess.image import Image
 from neuro_preprocess.memory import check_fits
 from neuro_preprocess.nifti import Limits, NiftiReader, encode_nifti
@@ -79,6 +80,8 @@ class Run:
         """What the stages before found; a stage adds its own facts."""
         if self.stage == keys.STAGES[0]:
             return ScanRecord.begin(self.source)
+        if self.source.key == _key_before(self.stage, self.id):
+            return ScanRecord.from_json(self._content.read())
         return record_before(self.stage, self.id)
 
     @property
@@ -164,9 +167,13 @@ class Run:
         stored = self.storage.replace_older(self.settings.derivatives_bucket, path, item)
         self.scan.is_superseded |= stored is Stored.SUPERSEDED
 
-    def store_shared(self, path: str, content: bytes, content_type: str) -> None:
-        """Write a file of the whole dataset unless it is there."""
-        self.storage.create(self.settings.derivatives_bucket, path, Item(content, content_type))
+    def store_shared(self, files: Sequence[DerivedFile]) -> None:
+        """Write the files of the whole dataset, the first of them last: where that stands, all do."""
+        bucket = self.settings.derivatives_bucket
+        if self.storage.metadata(bucket, files[0].path) is not None:
+            return
+        for file in reversed(files):
+            self.storage.create(bucket, file.path, Item(file.content, file.content_type))
 
     @property
     def _content(self) -> Opened:
@@ -208,8 +215,12 @@ def record_before(stage: StageName, run: str) -> ScanRecord:
     PipelineError
         It is not there, cannot be had, or is damaged.
     """
-    before = keys.STAGES[keys.STAGES.index(stage) - 1]
-    return ScanRecord.from_json(storage().open(settings().work_bucket, keys.record_key(before, run)).read())
+    return ScanRecord.from_json(storage().open(settings().work_bucket, _key_before(stage, run)).read())
+
+
+def _key_before(stage: StageName, run: str) -> str:
+    """Key of the record that the stage before leaves."""
+    return keys.record_key(keys.STAGES[keys.STAGES.index(stage) - 1], run)
 
 
 def run_id_of(stage: StageName, source: S3Object) -> str:

@@ -100,15 +100,15 @@ class Storage:
         """Write an object unless a newer run has written there, by the `neuro-order` of both."""
         order = item.metadata[ORDER_FIELD]
         for _ in range(8):
+            if self._put(bucket, key, item, IfNoneMatch="*"):  # as it mostly is: nothing is there
+                return Stored.NOW
             head = self._head(bucket, key)
-            if head is None:
-                is_written = self._put(bucket, key, item, IfNoneMatch="*")
-            else:
-                theirs = head.get("Metadata", {}).get(ORDER_FIELD, "")
-                if theirs >= order:
-                    return Stored.BEFORE if theirs == order else Stored.SUPERSEDED
-                is_written = self._put(bucket, key, item, IfMatch=head["ETag"])
-            if is_written:
+            if head is None:  # deleted meanwhile
+                continue
+            theirs = head.get("Metadata", {}).get(ORDER_FIELD, "")
+            if theirs >= order:
+                return Stored.BEFORE if theirs == order else Stored.SUPERSEDED
+            if self._put(bucket, key, item, IfMatch=head["ETag"]):
                 return Stored.NOW
         raise TransientError(f"`s3://{bucket}/{telemetry_key(key)}` was changed by others at every try to replace it")
 

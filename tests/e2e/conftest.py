@@ -166,7 +166,7 @@ def _resolved(resource: Any) -> str:
 def _meets(condition: Any, key: str) -> bool:
     if condition is None:
         return True
-    return any(fnmatchcase(key, pattern) for pattern in _list(condition["StringLike"]["s3:prefix"]))
+    return any(fnmatchcase(key, pattern) for pattern in _list(condition["StringLikeIfExists"]["s3:prefix"]))
 
 
 @pytest.fixture(scope="session")

@@ -107,7 +107,7 @@ def test_policies_condition_listing_of_the_work_bucket_by_prefix(expanded):
     for role, statement in statements(expanded):
         lists_work = "s3:ListBucket" in as_list(statement["Action"]) and "-work" in json.dumps(statement["Resource"])
         if lists_work and role != "FailureRole":
-            prefixes = as_list(statement["Condition"]["StringLike"]["s3:prefix"])
+            prefixes = as_list(statement["Condition"]["StringLikeIfExists"]["s3:prefix"])
             assert all(prefix.removesuffix("/*") in keys.STAGES for prefix in prefixes), role
 
 

@@ -208,6 +208,7 @@ def dataset_files(*, raw_uri: str, code_url: str | None = None) -> tuple[Derived
     Returns
     -------
     tuple of DerivedFile
+        The dataset's description first.
     """
     generated_by = {"Name": PIPELINE_NAME, "Version": __version__}
     if code_url is not None:

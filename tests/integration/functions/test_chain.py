@@ -3,6 +3,7 @@
 import importlib
 import json
 import random
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 
@@ -17,9 +18,11 @@ from neuro_preprocess.nifti import encode_nifti
 from neuro_preprocess.phantom import head_phantom
 from pipeline import keys
 from pipeline.events import decode_objects
+from pipeline.storage import storage
 
 RAW, WORK, DERIVATIVES = "neuro-preprocess-raw", "neuro-preprocess-work", "neuro-preprocess-derivatives"
 KEY = "sub-01/anat/sub-01_T1w.nii.gz"
+OTHER_KEY = "sub-02/anat/sub-02_T1w.nii.gz"
 RUN = "74c3cbc1baa133bdf383687e"
 DERIVED = [
     ".bidsignore",
@@ -122,6 +125,45 @@ def test_chain_turns_a_scan_into_derivatives(cloud, telemetry, sample_event, del
     assert cloud.get(DERIVATIVES, "sub-01/figures/sub-01_desc-qc_T1w.png").startswith(b"\x89PNG")
 
 
+def test_chain_asks_s3_no_more_than_it_needs(cloud, sample_event, deliveries, scan):
+    cloud.put(RAW, KEY, scan)
+    cloud.put(RAW, OTHER_KEY, scan)
+    chain = deliveries()
+    chain.run(upload_event(sample_event))
+    asked = Counter()
+    events = storage()._s3.meta.events
+    events.register("before-call.s3", lambda model, **_: asked.update([model.name]))
+
+    chain.run(upload_event(sample_event, OTHER_KEY))
+
+    # read: the trigger of each stage, records of three, volumes of earlier ones;
+    # look: for each stage's output and the dataset's description;
+    # write: a volume of three stages, a record of all five, seven derivatives
+    assert asked == {"GetObject": 5 + 3 + 5, "HeadObject": 5 + 1, "PutObject": 3 + 5 + 7}
+
+
+@pytest.mark.parametrize("there", [(), ("README",), ("README", ".bidsignore")])
+def test_chain_completes_the_datasets_own_files(cloud, sample_event, deliveries, scan, there):
+    cloud.put(RAW, KEY, scan)
+    for key in there:
+        cloud.put(DERIVATIVES, key, b"of an earlier try")
+
+    deliveries().run(upload_event(sample_event))
+
+    assert cloud.keys(DERIVATIVES) == DERIVED
+    assert all(cloud.get(DERIVATIVES, key) == b"of an earlier try" for key in there)
+
+
+def test_chain_adds_nothing_to_a_dataset_that_is_described(cloud, sample_event, deliveries, scan):
+    cloud.put(RAW, KEY, scan)
+    cloud.put(DERIVATIVES, "dataset_description.json", b"by hand")
+
+    deliveries().run(upload_event(sample_event))
+
+    assert cloud.keys(DERIVATIVES) == [key for key in DERIVED if key not in ("README", ".bidsignore")]
+    assert cloud.get(DERIVATIVES, "dataset_description.json") == b"by hand"
+
+
 def test_chain_counts_a_scan_once_at_its_end(cloud, telemetry, sample_event, deliveries, scan):
     cloud.put(RAW, KEY, scan)
 
@@ -156,10 +198,9 @@ def test_chain_is_one_trace_from_upload_to_report(cloud, telemetry, sample_event
 def test_chain_gives_the_same_bytes_for_repeated_and_reordered_events(
     cloud, telemetry, sample_event, deliveries, scan, seed
 ):
-    second = "sub-02/anat/sub-02_T1w.nii.gz"
-    for key in (KEY, second):
+    for key in (KEY, OTHER_KEY):
         cloud.put(RAW, key, scan)
-    events = [upload_event(sample_event), upload_event(sample_event, second)]
+    events = [upload_event(sample_event), upload_event(sample_event, OTHER_KEY)]
     deliveries(seed=seed, times=2).run(*events)
     repeated = snapshot(cloud, DERIVATIVES)
     written_at = {

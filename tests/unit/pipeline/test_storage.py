@@ -90,8 +90,9 @@ def test_replace_older_sees_a_newer_run_that_writes_in_between(client):
     assert content_of(client) == b"3"
 
 
-def test_replace_older_replaces_an_older_run_that_writes_in_between(client):
-    assert Storage(Interloper(client, ["1"])).replace_older(BUCKET, "k", item(b"two", "2")) is Stored.NOW
+@pytest.mark.parametrize("orders", [["1"], ["15", "1"], ["17", "15", "1"]], ids=len)
+def test_replace_older_replaces_older_runs_that_write_in_between(client, orders):
+    assert Storage(Interloper(client, orders)).replace_older(BUCKET, "k", item(b"two", "2")) is Stored.NOW
     assert content_of(client) == b"two"
 
 
