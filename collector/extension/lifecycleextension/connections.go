@@ -6,7 +6,12 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 )
+
+// trustedPause is how long a freeze may be for connections to be used after it: no backend, and nothing on the way to
+// it, forgets one so soon without a word.
+const trustedPause = 30 * time.Second
 
 // Connections are those of all exporters to their backends.
 type Connections struct {
@@ -17,7 +22,7 @@ type Connections struct {
 
 func (c *Connections) add(transport http.RoundTripper) {
 	if t, ok := transport.(*http.Transport); ok && t.TLSClientConfig != nil && t.TLSClientConfig.ClientSessionCache == nil {
-		// Each thaw needs a new connection, but the certificate of a backend need not be verified anew.
+		// After a freeze there are new connections, but the certificate of a backend need not be verified anew.
 		t.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(0)
 	}
 	if pool, ok := transport.(interface{ CloseIdleConnections() }); ok {
@@ -43,9 +48,15 @@ func (c *Connections) dial(ctx context.Context, address string) (net.Conn, error
 	return held, nil
 }
 
-// Forget closes them: after a freeze the other side may have forgotten them without a word, and a request on such a
+// Thawed closes them after a long freeze: the other side may have forgotten them without a word, and a request on such a
 // connection would wait for an answer that never comes.
-func (c *Connections) Forget() {
+func (c *Connections) Thawed(pause time.Duration) {
+	if pause >= trustedPause {
+		c.forget()
+	}
+}
+
+func (c *Connections) forget() {
 	c.mu.Lock()
 	open := c.open
 	c.open = nil

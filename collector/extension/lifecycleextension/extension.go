@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"time"
@@ -77,7 +78,7 @@ type noting struct{ base http.RoundTripper }
 var errMoved = errors.New("the backend is somewhere else")
 
 func (n noting) RoundTrip(request *http.Request) (*http.Response, error) {
-	answer, err := n.base.RoundTrip(request)
+	answer, err := n.base.RoundTrip(repeatable(request))
 	if err != nil {
 		exportnote.Take(request.Context(), nil, time.Now())
 		return nil, err
@@ -89,4 +90,14 @@ func (n noting) RoundTrip(request *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("%w: status %d", errMoved, answer.StatusCode)
 	}
 	return answer, nil
+}
+
+// repeatable lets the transport repeat a request, on a new connection, that it began on one which the backend had closed
+// meanwhile. That is what the header means to it, which without a value is not sent; twice the same telemetry does no
+// harm.
+func repeatable(request *http.Request) *http.Request {
+	marked := *request
+	marked.Header = maps.Clone(request.Header)
+	marked.Header["Idempotency-Key"] = nil
+	return &marked
 }

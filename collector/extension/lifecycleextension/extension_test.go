@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -71,7 +72,7 @@ func TestEndIsHeardAfterTheRequestWasServed(t *testing.T) {
 	}
 }
 
-func TestExportsUseNoConnectionFromBeforeAFreeze(t *testing.T) {
+func TestExportsUseNoConnectionFromBeforeALongFreeze(t *testing.T) {
 	connections := map[string]bool{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		connections[r.RemoteAddr] = true
@@ -104,9 +105,54 @@ func TestExportsUseNoConnectionFromBeforeAFreeze(t *testing.T) {
 	if status := send(); status != http.StatusTeapot || len(connections) != 1 {
 		t.Errorf("status %d, %d connections before the freeze", status, len(connections))
 	}
-	pool.Forget()
+	pool.Thawed(trustedPause - 1)
+	if send(); len(connections) != 1 {
+		t.Errorf("%d connections after a short freeze", len(connections))
+	}
+	pool.Thawed(trustedPause)
 	if send(); len(connections) != 2 {
 		t.Errorf("%d connections after it", len(connections))
+	}
+}
+
+func TestExportsAreRepeatedWhereTheirConnectionWasClosedMeanwhile(t *testing.T) {
+	seen := map[string]int{}
+	var bodies []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		bodies = append(bodies, string(body))
+		if seen[r.RemoteAddr]++; seen[r.RemoteAddr] == 2 {
+			panic(http.ErrAbortHandler) // the connection is closed without an answer
+		}
+		if _, isSent := r.Header["Idempotency-Key"]; isSent {
+			t.Error("the mark of a repeatable request is sent")
+		}
+	}))
+	defer server.Close()
+	wrap, err := create(t, &heard{}, &Connections{}).GetHTTPRoundTripper(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport, err := wrap(t.Context(), http.DefaultTransport.(*http.Transport).Clone())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, body := range []string{"one", "two"} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := transport.RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		if _, isMarked := request.Header["Idempotency-Key"]; isMarked {
+			t.Error("the caller's request was changed")
+		}
+	}
+	if want := []string{"one", "two", "two"}; !slices.Equal(bodies, want) || len(seen) != 2 {
+		t.Errorf("%q came over %d connections", bodies, len(seen))
 	}
 }
 
@@ -134,14 +180,14 @@ func TestNewConnectionsResumeTheSessionFromBeforeAFreeze(t *testing.T) {
 		// A session's ticket is read with the answer.
 		_, _ = io.Copy(io.Discard, answer.Body)
 		_ = answer.Body.Close()
-		pool.Forget()
+		pool.Thawed(trustedPause)
 	}
 	if !slices.Equal(resumed, []bool{false, true}) {
 		t.Errorf("resumed %v", resumed)
 	}
 }
 
-func TestGRPCExportsUseNoConnectionFromBeforeAFreeze(t *testing.T) {
+func TestGRPCExportsUseNoConnectionFromBeforeALongFreeze(t *testing.T) {
 	socket, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -174,7 +220,11 @@ func TestGRPCExportsUseNoConnectionFromBeforeAFreeze(t *testing.T) {
 	if got := connections.Load(); got != 1 {
 		t.Errorf("%d connections before the freeze", got)
 	}
-	pool.Forget()
+	pool.Thawed(trustedPause - 1)
+	if send(); connections.Load() != 1 {
+		t.Errorf("%d connections after a short freeze", connections.Load())
+	}
+	pool.Thawed(trustedPause)
 	if send(); connections.Load() != 2 {
 		t.Errorf("%d connections after it", connections.Load())
 	}

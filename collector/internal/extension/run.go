@@ -243,8 +243,8 @@ type watcher struct{ e *environment }
 func (w watcher) Invoked(requestID string, deadline time.Time) {
 	w.e.monitor.Invoked(requestID, deadline)
 }
-func (w watcher) Thawed(time.Duration) { w.e.pool.Forget() }
-func (w watcher) BeforeFlush()         { w.e.monitor.BeforeFlush() }
+func (w watcher) Thawed(pause time.Duration) { w.e.pool.Thawed(pause) }
+func (w watcher) BeforeFlush()               { w.e.monitor.BeforeFlush() }
 func (w watcher) ShuttingDown(ctx context.Context, reason string) {
 	w.e.monitor.ShuttingDown(ctx, reason)
 }

@@ -28,7 +28,7 @@ type Outbox interface {
 type Watcher interface {
 	// Invoked: an invocation begins.
 	Invoked(requestID string, deadline time.Time)
-	// Thawed: the machine ran on after a pause. Connections from before it are not to be trusted.
+	// Thawed: the machine ran on after a pause. Connections from before it may be dead.
 	Thawed(pause time.Duration)
 	// BeforeFlush puts what was counted so far into the outbox.
 	BeforeFlush()
