@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lambda_local import LambdaService
     from neuro_cli.local.board import Board
     from neuro_cli.local.demo_run import DemoResult
+    from neuro_cli.telemetry.cost import Cost
     from neuro_cli.telemetry.session import Recorded
 
 _TIMEOUT_S = 900.0
@@ -44,10 +45,10 @@ def command(ctx: click.Context, scans: Sequence[Path], output: Path, no_open: bo
     """Send scans through the whole pipeline, functions and all, on this machine.
 
     Starts an S3 endpoint and the local Lambda service from template.yaml and the built layers, uploads a synthetic
-    head and Colin27 (a real one, from the Debian package `mricron-data`) or the SCANs of your own, shows each stage
-    as it happens, and ends with the derivatives on disk, a quality report, and beside it a page of the scan's trace,
-    log and metrics. A SCAN that cannot be processed shows what becomes of such a one: an error file, and the others go
-    on.
+    head and Colin27 (a real one, from the Debian package `mricron-data`) or the SCANs of your own, and then the
+    synthetic head again, for functions that are warm. It shows each stage as it happens, and ends with the derivatives
+    on disk, a quality report, and beside it a page of the scan's trace, log and metrics. A SCAN that cannot be
+    processed shows what becomes of such a one: an error file, and the others go on.
 
     The exit code is 1 when something went wrong that should have gone well.
     """
@@ -56,7 +57,7 @@ def command(ctx: click.Context, scans: Sequence[Path], output: Path, no_open: bo
     from lambda_local import ServiceOptions
     from neuro_cli.deployed.target import target_of
     from neuro_cli.local.board import Board
-    from neuro_cli.local.demo_run import fetch_derivatives, gather_demo_scans, send_and_wait
+    from neuro_cli.local.demo_run import fetch_derivatives, gather_demo_scans, send_and_wait, synthetic_scan_again
     from neuro_cli.local.service import local_pipeline
     from neuro_cli.project import find_project
     from neuro_cli.telemetry.otlp_files import Signal
@@ -68,6 +69,7 @@ def command(ctx: click.Context, scans: Sequence[Path], output: Path, no_open: bo
     found = find_project(project)
     found.require_built()
     sent = gather_demo_scans(scans, found.build / "data", lambda text: console.print(text, style="dim"))
+    again = synthetic_scan_again(found.build / "data")
     with recording_session(sessions_folder(found)) as session:
         options = ServiceOptions(
             concurrency=2,
@@ -83,11 +85,13 @@ def command(ctx: click.Context, scans: Sequence[Path], output: Path, no_open: bo
             board = Board(state.raw_bucket, state.derivatives_bucket)
             with _watched(board, pipeline.service):
                 results = send_and_wait(pipeline, board, sent, _TIMEOUT_S)
-            session.meter.look()
+                cold = session.cost()
+                results += send_and_wait(pipeline, board, [again], _TIMEOUT_S)
+                warm = session.cost().since(cold)
             fetch_derivatives(target_of(state), output)
         # only now: an extension delivers its last when it is shut down
         recorded = read_session(session.folder)
-    _print(results, output, recorded, is_opened=not no_open)
+    _print(results, output, recorded, warm, is_opened=not no_open)
     ctx.exit(0 if all(result.is_as_it_should_be for result in results) else 1)
 
 
@@ -108,7 +112,9 @@ def _watched(board: "Board", service: "LambdaService") -> AbstractContextManager
     return Live(LiveTable(board), console=console, refresh_per_second=10, transient=True)
 
 
-def _print(results: Sequence["DemoResult"], output: Path, recorded: "Recorded", *, is_opened: bool) -> None:
+def _print(
+    results: Sequence["DemoResult"], output: Path, recorded: "Recorded", warm: "Cost", *, is_opened: bool
+) -> None:
     from neuro_cli.local.demo_pages import write_pages
     from neuro_cli.terminal.browser import open_page
     from neuro_cli.terminal.console import print_error, stderr, stdout
@@ -130,7 +136,7 @@ def _print(results: Sequence["DemoResult"], output: Path, recorded: "Recorded", 
         if page.trace is not None:
             console.print(f"trace        {page.trace}", soft_wrap=True)
     console.print()
-    for line in telemetry_lines(recorded):
+    for line in telemetry_lines(recorded, warm):
         console.print(line, soft_wrap=True)
     stderr().print("\nTo keep such a service up and upload scans to it: neuro-preprocess local up", style="dim")
     reports = [page.quality_report for page in pages if page.quality_report is not None]

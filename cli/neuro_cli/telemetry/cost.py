@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
+from typing import Self
 
 from lambda_local.events import EnvironmentStarted, InvocationEnded, InvocationStarted, ServiceEvent
 from neuro_cli.telemetry.metric_totals import Totals
@@ -51,6 +52,26 @@ class Cost:
     processes: ProcessCpu
     layer_init_s: float | None
     layer_s: float | None
+
+    @classmethod
+    def of(cls, processes: ProcessCpu, totals: Totals) -> Self:
+        """The cost by the processes' clocks and by what the layer says of itself in its metrics."""
+        if totals.get(LAYER_METRIC) is None:
+            return cls(processes, None, None)
+        return cls(processes, totals.total(LAYER_METRIC, phase="init"), totals.total(LAYER_METRIC, phase="invocation"))
+
+    def since(self, earlier: "Cost") -> "Cost":
+        """What was used after an earlier look."""
+        used, before = self.processes, earlier.processes
+        processes = ProcessCpu(
+            used.functions_s - before.functions_s,
+            used.extension_start_s - before.extension_start_s,
+            used.extension_s - before.extension_s,
+        )
+        if self.layer_s is None or self.layer_init_s is None:
+            return Cost(processes, None, None)
+        init_s = self.layer_init_s - (earlier.layer_init_s or 0)
+        return Cost(processes, init_s, self.layer_s - (earlier.layer_s or 0))
 
     @property
     def everything_s(self) -> float:
@@ -110,7 +131,7 @@ class CpuMeter:
             case InvocationStarted(is_cold=True) | InvocationEnded():
                 self.look()
 
-    def look(self) -> None:
+    def look(self) -> ProcessCpu:
         """Read all clocks and write the sums."""
         with self._lock:
             for pid, is_extension, seconds in running_processes(self._environments):
@@ -125,6 +146,7 @@ class CpuMeter:
             partial = self._path.with_suffix(".partial")
             partial.write_text(json.dumps(asdict(used)) + "\n")
             partial.replace(self._path)
+        return used
 
 
 def read_cost(folder: Path, totals: Totals) -> Cost | None:
@@ -133,9 +155,7 @@ def read_cost(folder: Path, totals: Totals) -> Cost | None:
         processes = ProcessCpu(**json.loads((folder / _FILE).read_text()))
     except (OSError, ValueError, TypeError):
         return None
-    if totals.get(LAYER_METRIC) is None:
-        return Cost(processes, None, None)
-    return Cost(processes, totals.total(LAYER_METRIC, phase="init"), totals.total(LAYER_METRIC, phase="invocation"))
+    return Cost.of(processes, totals)
 
 
 def running_processes(environments: set[int]) -> Iterator[tuple[int, bool, float]]:

@@ -43,6 +43,11 @@ class Session:
         """Variables that make functions and extensions send their telemetry here."""
         return {"OTEL_EXPORTER_OTLP_ENDPOINT": self.sink.url, "OTEL_LAMBDA_MEASURE_COST": "true"}
 
+    def cost(self) -> Cost:
+        """What telemetry has cost up to now."""
+        processes = self.meter.look()
+        return Cost.of(processes, load_recording(self.folder).totals)
+
 
 @dataclass(frozen=True)
 class Recorded:

@@ -1,13 +1,14 @@
 """A session's telemetry in a few lines."""
 
+from neuro_cli.telemetry.cost import Cost
 from neuro_cli.telemetry.session import Recorded
 from neuro_cli.terminal.words import counted
 
 _LOST = ("lost", "refused")  # outcomes of `lambda_collector.items`
 
 
-def telemetry_lines(recorded: Recorded) -> list[str]:
-    """What came, what is missing, and what it cost."""
+def telemetry_lines(recorded: Recorded, warm: Cost | None) -> list[str]:
+    """What came, what is missing, and what it cost: a scan in warm functions, and all of it."""
     recording, totals = recorded.recording, recorded.recording.totals
     if not recording.span_count:
         return ["telemetry    none was received"]
@@ -26,11 +27,12 @@ def telemetry_lines(recorded: Recorded) -> list[str]:
         for span in recording.spans()
     )
     lines = [f"telemetry    {received}; dropped {dropped:.0f}; {counted(cold_starts, 'cold start')}"]
-    cost = recorded.cost
-    if cost is not None and cost.running_share is not None and cost.whole_share is not None:
+    running = None if warm is None else warm.running_share
+    whole = None if recorded.cost is None else recorded.cost.whole_share
+    if running is not None and whole is not None:
         lines.append(
-            f"its cost     {_percent(cost.running_share)} of the CPU time of processing; "
-            f"{_percent(cost.whole_share)} with its part of the cold starts"
+            f"its cost     {_percent(running)} of the CPU time of a scan in warm functions; "
+            f"{_percent(whole)} of all, cold starts included"
         )
     return lines
 

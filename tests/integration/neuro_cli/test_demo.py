@@ -37,11 +37,12 @@ def test_demo_succeeds_though_one_s_own_scan_is_broken(demo):
 
 
 def test_demo_ends_with_a_table_and_the_report(demo, out):
-    header, head, broken, *_ = demo.stdout.splitlines()
+    header, head, broken, again, *_ = demo.stdout.splitlines()
     assert re.split(" {2,}", header) == ["scan", *(stage.replace("_", " ") for stage in STAGES), "brain", "quality"]
     assert head.split()[0] == "sub-phantom_T1w"
     assert head.split()[-1] in ("pass", "warn")
     assert broken.split()[-1] == "refused"
+    assert (again.split()[0], again.split()[-1]) == ("sub-phantom_run-2_T1w", head.split()[-1])
     report = out / "sub-phantom/figures/sub-phantom_desc-qc_T1w.html"
     assert f"report       {report}" in demo.stdout.splitlines()
     assert report.read_text().startswith("<!DOCTYPE html>")
@@ -91,5 +92,5 @@ def test_demo_tells_what_telemetry_came_and_what_it_cost(demo):
     spans, logs, points, dropped = map(int, received.groups())
     assert min(spans, logs, points) > 10
     assert dropped == 0
-    running, whole = re.search(r"^its cost +([\d.]+) % .*; ([\d.]+) % with", demo.stdout, re.M).groups()
+    running, whole = re.search(r"^its cost +([\d.]+) % .*; ([\d.]+) % of all", demo.stdout, re.M).groups()
     assert 0 < float(running) < float(whole)

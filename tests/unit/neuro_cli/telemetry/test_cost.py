@@ -84,6 +84,16 @@ def test_what_a_process_used_counts_after_its_end(tmp_path, spinning):
     assert used(tmp_path).functions_s > 0.19
 
 
+def test_cost_since_an_earlier_look_is_the_difference():
+    earlier = Cost(ProcessCpu(functions_s=5.0, extension_start_s=0.2, extension_s=0.1), layer_init_s=1.0, layer_s=0.1)
+    later = Cost(ProcessCpu(functions_s=8.0, extension_start_s=0.2, extension_s=0.3), layer_init_s=1.0, layer_s=0.4)
+    since = later.since(earlier)
+    assert since.layer_s == pytest.approx(0.3)
+    assert since.running_share == pytest.approx(0.5 / 3.2)
+    assert later.since(Cost(earlier.processes, None, None)).layer_s == 0.4  # the layer had said nothing yet
+    assert Cost(later.processes, None, None).since(earlier).running_share is None
+
+
 def test_share_of_cold_starts_is_told_apart():
     cost = Cost(ProcessCpu(functions_s=9.0, extension_start_s=0.2, extension_s=0.8), layer_init_s=1.0, layer_s=0.1)
     assert cost.everything_s == 10.0
