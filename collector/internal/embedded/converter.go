@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -184,12 +186,27 @@ func fitExporter(id string, exporter any, exporters map[string]any, lifecycleID 
 	}
 	// HTTP/2 shares one connection among all requests, and one that died in a freeze would take them all along.
 	setDefault(e, "force_attempt_http2", false)
-	// The stock size is for a stream of large requests; here each connection is often used once.
+	// The stock size is for a stream of large requests.
 	setDefault(e, "write_buffer_size", writeBufferBytes)
-	if _, isSet := e["compression"]; !isSet {
-		e["compression"] = "gzip"
-		setDefault(e, "compression_params", map[string]any{"level": 1})
+	if _, isSet := e["compression"]; isSet {
+		return
 	}
+	if endpoint, _ := e["endpoint"].(string); isLoopback(endpoint) {
+		// To this machine bytes cost less than their compression.
+		e["compression"] = "none"
+		return
+	}
+	e["compression"] = "gzip"
+	setDefault(e, "compression_params", map[string]any{"level": 1})
+}
+
+func isLoopback(endpoint string) bool {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return ip.IsLoopback() || u.Hostname() == "localhost"
 }
 
 func fitReceiver(receiver any, lifecycleID string) {

@@ -35,7 +35,8 @@ func builtIn(set Settings, to *target) map[string]any {
 		}
 	}
 	processors := map[string]any{
-		"memory_limiter": map[string]any{"check_interval": "1s", "limit_mib": memoryLimitMiB(set.Getenv)},
+		// A check stops the process for a moment, and what waits is bounded by the buffer already.
+		"memory_limiter": map[string]any{"check_interval": "5s", "limit_mib": memoryLimitMiB(set.Getenv)},
 	}
 	metrics := []any{"memory_limiter"}
 	if set.Getenv(envMetricsMode) != MetricsGateway {

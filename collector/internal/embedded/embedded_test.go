@@ -106,6 +106,28 @@ func TestConvertLeavesAUsersChoices(t *testing.T) {
 	}
 }
 
+func TestConvertCompressesWhatLeavesTheMachine(t *testing.T) {
+	for endpoint, want := range map[string]string{
+		"https://otlp.example.com/otlp": "gzip",
+		"http://10.0.0.7:4318":          "gzip",
+		"http://127.0.0.1.example.com":  "gzip",
+		"http://[::1]:4318":             "none",
+		"http://127.0.0.2:4318/otlp":    "none",
+		"http://localhost:4318":         "none",
+		"://":                           "gzip",
+	} {
+		conf := confmap.NewFromStringMap(map[string]any{
+			"exporters": map[string]any{"otlp_http": map[string]any{"endpoint": endpoint}},
+		})
+		if err := (lambdaConverter{}).Convert(t.Context(), conf); err != nil {
+			t.Fatal(err)
+		}
+		if got := conf.Get("exporters::otlp_http::compression"); got != want {
+			t.Errorf("to %s: %v, want %s", endpoint, got, want)
+		}
+	}
+}
+
 func TestStart(t *testing.T) {
 	base := map[string]string{"TEAM": "imaging", "BACKEND": "http://127.0.0.1:9"}
 	for _, tc := range []struct {
