@@ -37,7 +37,7 @@ def test_demo_succeeds_though_one_s_own_scan_is_broken(demo):
 
 
 def test_demo_ends_with_a_table_and_the_report(demo, out):
-    header, head, broken, again, *_ = demo.stdout.splitlines()
+    header, head, again, broken, *_ = demo.stdout.splitlines()
     assert re.split(" {2,}", header) == ["scan", *(stage.replace("_", " ") for stage in STAGES), "brain", "quality"]
     assert head.split()[0] == "sub-phantom_T1w"
     assert head.split()[-1] in ("pass", "warn")
