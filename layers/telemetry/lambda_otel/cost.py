@@ -28,6 +28,7 @@ METRIC = "lambda_otel.cpu_time"
 _SPAN_METHODS = ("set_attribute", "set_attributes", "add_event", "add_link", "set_status", "record_exception", "end")
 _INSTRUMENT_METHODS = ("add", "record", "set")
 _AROUND_INVOCATIONS = ("begin", "succeed", "fail", "_enter", "_conclude")
+_EXPORTS = ("end", "flush")
 _AWS_METHODS = ("begin", "succeed", "fail")
 
 
@@ -77,7 +78,7 @@ class CpuClock:
 
 
 def measure_cost(telemetry: "Telemetry", began_ns: int) -> None:
-    """Count the layer's own CPU time from now on, and send it after each invocation.
+    """Count the layer's own CPU time from now on, and send it with the metrics of each invocation.
 
     Parameters
     ----------
@@ -93,33 +94,42 @@ def measure_cost(telemetry: "Telemetry", began_ns: int) -> None:
         (_CurrentSpan, ("__enter__", "__exit__")),
         (Span, _SPAN_METHODS),
         (LogHandler, ("emit",)),
+        (Exporter, _EXPORTS),
         *((instrument, _INSTRUMENT_METHODS) for instrument in _instruments()),
         *_aws_hooks(),
     ]
     for owner, names in counted:
         _wrap(owner, names, clock.counted)
     _wrap(InvocationStarter, ("ask_hook",), clock.uncounted)
-    _publish_with_invocations(clock, init_ns)
+    _publish_with_metrics(clock, init_ns)
 
 
-def _publish_with_invocations(clock: CpuClock, init_ns: int) -> None:
-    """Have every invocation's last export be made in two steps: all there is, and then what that and all before cost.
+def _publish_with_metrics(clock: CpuClock, init_ns: int) -> None:
+    """Have all metrics be followed by what was used up to them, in the same request.
 
-    The Collector is told of the end with the second, so that it waits for it.
+    What it takes to send that request counts for the next one.
     """
     counter = metrics.get_meter("lambda_otel").create_counter(METRIC, "s", "CPU time of the telemetry layer")
-    end, export = Exporter.end, clock.counted(Exporter.flush)
+    encoded = Exporter._encoded_metrics
     rest_ns = [init_ns]
 
-    @wraps(Exporter.end)
-    def export_and_end(self: Exporter) -> None:
-        export(self)
+    def encoded_cost(exporter: Exporter, told: Any) -> Any:
         while rest_ns:
             counter.add(rest_ns.pop() / 1e9, {"phase": "init"})
         counter.add(clock.take() / 1e9, {"phase": "invocation"})
-        end(self)
+        return encoded(exporter, told)
 
-    setattr(Exporter, "end", clock.uncounted(export_and_end))  # noqa: B010  a method, to a type checker
+    uncounted_cost = clock.uncounted(encoded_cost)
+
+    @wraps(encoded)
+    def encoded_with_cost(self: Exporter, told: Any) -> Any:
+        parts = [part for part in (encoded(self, told), uncounted_cost(self, told)) if part]
+        if not parts:
+            return None
+        # one message after the other is both in one
+        return "metrics", b"".join([body for _, body, _ in parts]), sum(items for _, _, items in parts)
+
+    setattr(Exporter, "_encoded_metrics", encoded_with_cost)  # noqa: B010  a method, to a type checker
 
 
 def _wrap(owner: type, names: tuple[str, ...], wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
