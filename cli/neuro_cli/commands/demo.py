@@ -86,6 +86,7 @@ def command(ctx: click.Context, scans: Sequence[Path], output: Path, no_open: bo
             with _watched(board, pipeline.service):
                 results = send_and_wait(pipeline, board, sent, _TIMEOUT_S)
                 cold = session.cost()
+                # beside its first run, and before the user's own scans, the last of which is shown
                 results[1:1] = send_and_wait(pipeline, board, [again], _TIMEOUT_S)
                 warm = session.cost().since(cold)
             fetch_derivatives(target_of(state), output)

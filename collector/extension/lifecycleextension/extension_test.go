@@ -39,6 +39,20 @@ func create(t *testing.T, h *heard, pool *Connections) *middleware {
 	return ext.(*middleware)
 }
 
+// wrapped is a transport as an exporter gets it.
+func wrapped(t *testing.T, pool *Connections, base http.RoundTripper) http.RoundTripper {
+	t.Helper()
+	wrap, err := create(t, &heard{}, pool).GetHTTPRoundTripper(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport, err := wrap(t.Context(), base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return transport
+}
+
 func TestEndIsHeardAfterTheRequestWasServed(t *testing.T) {
 	for _, tc := range []struct {
 		desc   string
@@ -80,14 +94,7 @@ func TestExportsUseNoConnectionFromBeforeALongFreeze(t *testing.T) {
 	}))
 	defer server.Close()
 	pool := &Connections{}
-	wrap, err := create(t, &heard{}, pool).GetHTTPRoundTripper(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	transport, err := wrap(t.Context(), http.DefaultTransport.(*http.Transport).Clone())
-	if err != nil {
-		t.Fatal(err)
-	}
+	transport := wrapped(t, pool, &http.Transport{})
 	send := func() int {
 		ctx, note := exportnote.With(context.Background())
 		request, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL, nil)
@@ -129,14 +136,7 @@ func TestExportsAreRepeatedWhereTheirConnectionWasClosedMeanwhile(t *testing.T) 
 		}
 	}))
 	defer server.Close()
-	wrap, err := create(t, &heard{}, &Connections{}).GetHTTPRoundTripper(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	transport, err := wrap(t.Context(), http.DefaultTransport.(*http.Transport).Clone())
-	if err != nil {
-		t.Fatal(err)
-	}
+	transport := wrapped(t, &Connections{}, &http.Transport{})
 	for _, body := range []string{"one", "two"} {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, strings.NewReader(body))
 		if err != nil {
@@ -163,14 +163,7 @@ func TestNewConnectionsResumeTheSessionFromBeforeAFreeze(t *testing.T) {
 	}))
 	defer server.Close()
 	pool := &Connections{}
-	wrap, err := create(t, &heard{}, pool).GetHTTPRoundTripper(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	transport, err := wrap(t.Context(), server.Client().Transport)
-	if err != nil {
-		t.Fatal(err)
-	}
+	transport := wrapped(t, pool, server.Client().Transport)
 	client := &http.Client{Transport: transport}
 	for range 2 {
 		answer, err := client.Get(server.URL)

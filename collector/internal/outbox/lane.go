@@ -92,7 +92,7 @@ func (l *Lane[T]) store(request []byte) (seq uint64, ok bool) {
 		return 0, false
 	}
 	// What is dropped to make room is counted when its turn comes: it may still be in memory and be delivered.
-	seq, _, err := l.box.spool.Append(frame(l.name, l.signal, request))
+	seq, err := l.box.spool.Append(frame(l.name, l.signal, request))
 	return seq, err == nil
 }
 

@@ -251,7 +251,7 @@ func (o *Outbox) keepRefused(name string, signal Signal, request []byte) error {
 	if o.refused == nil {
 		return nil
 	}
-	_, _, err := o.refused.Append(frame(name, signal, request))
+	_, err := o.refused.Append(frame(name, signal, request))
 	return err
 }
 

@@ -250,10 +250,10 @@ func TestOutboxGivesTheTelemetryOfAPipelineThatIsGoneToAnother(t *testing.T) {
 
 func TestOutboxCountsWhatItCannotReadAnyMore(t *testing.T) {
 	f := newFixture(t, nil)
-	if _, _, err := f.spool.Append([]byte{99, 0}); err != nil {
+	if _, err := f.spool.Append([]byte{99, 0}); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := f.spool.Append(frame("buffer/traces", Traces, []byte("damaged request"))); err != nil {
+	if _, err := f.spool.Append(frame("buffer/traces", Traces, []byte("damaged request"))); err != nil {
 		t.Fatal(err)
 	}
 	f.Close()

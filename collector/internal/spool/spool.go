@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -90,31 +91,30 @@ func own(dir string) (lock *os.File, err error) {
 	return lock, nil
 }
 
-// Append stores a record and returns its number, and the numbers of records that were dropped to make room.
-// On an error nothing was stored.
-func (s *Spool) Append(payload []byte) (seq uint64, dropped []uint64, err error) {
+// Append stores a record and returns its number. To make room the oldest records are dropped, whose reading says so.
+func (s *Spool) Append(payload []byte) (seq uint64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	size := int64(headerSize + len(payload))
 	if size > s.opts.MaxBytes {
-		return 0, nil, ErrTooLarge
+		return 0, ErrTooLarge
 	}
 	for s.total+size > s.opts.MaxBytes && len(s.segments) > 0 {
-		dropped = append(dropped, s.dropOldest()...)
+		s.dropOldest()
 	}
 	seg, err := s.writable()
 	if err != nil {
-		return 0, dropped, err
+		return 0, err
 	}
 	seq = s.nextSeq
 	offset := seg.size
 	if err := s.write(seg, kindData, seq, payload); err != nil {
-		return 0, dropped, err
+		return 0, err
 	}
 	s.nextSeq++
 	s.where[seq] = location{seg: seg, offset: offset, length: len(payload)}
 	seg.live++
-	return seq, dropped, nil
+	return seq, nil
 }
 
 // write appends one record, and takes a half-written one back so that the segment stays whole.
@@ -241,16 +241,10 @@ func (s *Spool) collect() {
 	}
 }
 
-func (s *Spool) dropOldest() (dropped []uint64) {
+func (s *Spool) dropOldest() {
 	oldest := s.segments[0]
-	for seq, at := range s.where {
-		if at.seg == oldest {
-			dropped = append(dropped, seq)
-			delete(s.where, seq)
-		}
-	}
+	maps.DeleteFunc(s.where, func(_ uint64, at location) bool { return at.seg == oldest })
 	s.remove(oldest)
-	return dropped
 }
 
 func (s *Spool) remove(seg *segment) {
