@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os/exec"
 	"strings"
@@ -37,13 +36,8 @@ type environment struct {
 
 func newEnvironment(t *testing.T) *environment {
 	t.Helper()
-	socket, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer socket.Close()
 	return &environment{
-		t: t, name: "env", sink: lambdatest.NewSink(t), otlp: socket.Addr().String(), dir: t.TempDir(), acked: map[string]bool{},
+		t: t, name: "env", sink: lambdatest.NewSink(t), otlp: lambdatest.FreeAddress(t), dir: t.TempDir(), acked: map[string]bool{},
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"neuro-preprocess/collector/internal/lambdatest"
 	"neuro-preprocess/collector/internal/outbox"
 )
 
@@ -50,7 +51,7 @@ func TestRunSpeaksGRPCOnBothSides(t *testing.T) {
 	t.Cleanup(server.Stop)
 
 	r := prepare(t)
-	in := freePort(t)
+	in := lambdatest.FreeAddress(t)
 	r.env["OPENTELEMETRY_COLLECTOR_CONFIG_URI"] = fmt.Sprintf(
 		`builtin:,yaml:{receivers: {otlp: {protocols: {http: {endpoint: %q}, grpc: {endpoint: %q}}}}}`, r.otlp, in)
 	r.env["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://" + socket.Addr().String()
@@ -79,7 +80,7 @@ func TestRunKeepsTelemetryThroughFaultsOfTheNetwork(t *testing.T) {
 	untrusted := httptest.NewTLSServer(http.NotFoundHandler())
 	t.Cleanup(untrusted.Close)
 	for _, tc := range []struct{ desc, endpoint string }{
-		{desc: "nobody listens", endpoint: "http://" + freePort(t)},
+		{desc: "nobody listens", endpoint: "http://" + lambdatest.FreeAddress(t)},
 		{desc: "a certificate that nobody trusts", endpoint: untrusted.URL},
 		{desc: "a name that does not resolve", endpoint: "http://backend.invalid:4318"},
 	} {

@@ -55,22 +55,12 @@ func (l *lines) String() string {
 	return l.buf.String()
 }
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	socket, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer socket.Close()
-	return socket.Addr().String()
-}
-
 // prepare makes all that surrounds an extension, with a configuration of the kind that users write.
 func prepare(t *testing.T) *running {
 	t.Helper()
 	r := &running{
 		t: t, lambda: lambdatest.NewLambda(t), sink: lambdatest.NewSink(t), bucket: lambdatest.NewBucket(t),
-		otlp: freePort(t), dir: t.TempDir(),
+		otlp: lambdatest.FreeAddress(t), dir: t.TempDir(),
 	}
 	config := fmt.Sprintf(`yaml:
 receivers: {otlp: {protocols: {http: {endpoint: "%s"}}}, lambda_platform: {}}
@@ -800,7 +790,7 @@ func TestRunExportsMetricsInEitherMode(t *testing.T) {
 		t.Run("mode "+tc.mode, func(t *testing.T) {
 			r := prepare(t)
 			r.env["OPENTELEMETRY_COLLECTOR_CONFIG_URI"] = fmt.Sprintf(
-				`builtin:,yaml:{receivers: {otlp: {protocols: {http: {endpoint: "%s"}, grpc: {endpoint: "%s"}}}}}`, r.otlp, freePort(t))
+				`builtin:,yaml:{receivers: {otlp: {protocols: {http: {endpoint: "%s"}, grpc: {endpoint: "%s"}}}}}`, r.otlp, lambdatest.FreeAddress(t))
 			r.env["OTEL_EXPORTER_OTLP_ENDPOINT"] = r.sink.URL()
 			r.env["OTEL_LAMBDA_METRICS_MODE"] = tc.mode
 			if tc.mode != "gateway" {

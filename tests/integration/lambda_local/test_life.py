@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,8 @@ from lambda_local import (
     TemplateError,
     ThrottledError,
 )
+
+from ...ports import free_port
 
 HERE = Path(__file__).parent
 
@@ -325,12 +328,7 @@ def test_environment_option_reaches_all_functions(serve):
 
 
 def test_fixed_port_that_is_taken_is_told_and_leaves_nothing(serve, deployment, runtime):
-    service = serve()
-    threads = threading.active_count()
-    port = int(service.lambda_url.rpartition(":")[2])
-    service.stop()
-    import socket
-
+    threads, port = threading.active_count(), free_port()
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", port))

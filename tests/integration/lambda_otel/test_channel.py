@@ -8,6 +8,7 @@ import pytest
 from lambda_otel.export.channel import Channel, Request
 from lambda_otel.export.drops import Drops
 
+from ...ports import free_port
 from .conftest import status
 
 BODY = b"body"
@@ -38,11 +39,6 @@ def make_channel(drops):
         return Channel("127.0.0.1", port, drops, **settings)
 
     return make
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def test_requests_are_pipelined_on_one_connection(make_channel, collector):

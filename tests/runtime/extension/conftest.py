@@ -22,18 +22,14 @@ from typing import NoReturn
 
 import pytest
 
+from ...ports import free_port
+
 ROOT = Path(__file__).parents[3]
 HERE = Path(__file__).parent
 MACHINE = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
 Lack = Callable[[str], NoReturn]
 _NUMBERS = itertools.count(1)
 EMULATORS = sorted(ROOT.glob(f".venv-sam/lib/python3*/site-packages/samcli/local/rapid/aws-lambda-rie-{MACHINE}"))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

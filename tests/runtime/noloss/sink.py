@@ -16,6 +16,8 @@ from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from ...ports import free_port
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -76,7 +78,7 @@ class Sink:
         self._lock = threading.Lock()
         self._open: set[socket] = set()
         self._released = threading.Event()
-        self._port = 0
+        self._port = free_port()
         self._server: ThreadingHTTPServer | None = None
         self.listen()
 
@@ -88,7 +90,6 @@ class Sink:
         """Be there, at the same address as ever."""
         self._released = threading.Event()
         self._server = _Server(("127.0.0.1", self._port), self._handler())
-        self._port = int(self._server.server_address[1])
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     def vanish(self) -> None:
