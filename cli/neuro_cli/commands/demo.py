@@ -46,7 +46,7 @@ def command(ctx: click.Context, scans: Sequence[Path], output: Path, no_open: bo
 
     Starts an S3 endpoint and the local Lambda service from template.yaml and the built layers, uploads a synthetic
     head and Colin27 (a real one, from the Debian package `mricron-data`) or the SCANs of your own, and then the
-    synthetic head again, for functions that are warm. It shows each stage as it happens, and ends with the derivatives
+    synthetic head twice more, for functions that are warm. It shows each stage as it happens, and ends with the derivatives
     on disk, a quality report, and beside it a page of the scan's trace, log and metrics. A SCAN that cannot be
     processed shows what becomes of such a one: an error file, and the others go on.
 
@@ -57,7 +57,7 @@ def command(ctx: click.Context, scans: Sequence[Path], output: Path, no_open: bo
     from lambda_local import ServiceOptions
     from neuro_cli.deployed.target import target_of
     from neuro_cli.local.board import Board
-    from neuro_cli.local.demo_run import fetch_derivatives, gather_demo_scans, send_and_wait, synthetic_scan_again
+    from neuro_cli.local.demo_run import fetch_derivatives, gather_demo_scans, send_and_wait, synthetic_scans_again
     from neuro_cli.local.service import local_pipeline
     from neuro_cli.project import find_project
     from neuro_cli.telemetry.otlp_files import Signal
@@ -69,7 +69,7 @@ def command(ctx: click.Context, scans: Sequence[Path], output: Path, no_open: bo
     found = find_project(project)
     found.require_built()
     sent = gather_demo_scans(scans, found.build / "data", lambda text: console.print(text, style="dim"))
-    again = synthetic_scan_again(found.build / "data")
+    again = synthetic_scans_again(found.build / "data")
     with recording_session(sessions_folder(found)) as session:
         options = ServiceOptions(
             concurrency=2,
@@ -87,7 +87,9 @@ def command(ctx: click.Context, scans: Sequence[Path], output: Path, no_open: bo
                 results = send_and_wait(pipeline, board, sent, _TIMEOUT_S)
                 cold = session.cost()
                 # beside its first run, and before the user's own scans, the last of which is shown
-                results[1:1] = send_and_wait(pipeline, board, [again], _TIMEOUT_S)
+                results[1:1] = [
+                    result for scan in again for result in send_and_wait(pipeline, board, [scan], _TIMEOUT_S)
+                ]
                 warm = session.cost().since(cold)
             fetch_derivatives(target_of(state), output)
         # only now: an extension delivers its last when it is shut down

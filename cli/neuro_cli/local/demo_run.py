@@ -22,7 +22,7 @@ _PATIENCE_S = 0.5
 # Sagittal slices of 256 mm by 256 mm, as scanners give them, with the air around the head.
 _ACQUIRED = (176, 256, 256)
 _PHANTOM = "sub-phantom/anat/sub-phantom_T1w.nii.gz"
-_AGAIN = "sub-phantom/anat/sub-phantom_run-2_T1w.nii.gz"
+_AGAIN = tuple(f"sub-phantom/anat/sub-phantom_run-{run}_T1w.nii.gz" for run in (2, 3))
 _COLIN27 = "sub-colin27/anat/sub-colin27_T1w.nii.gz"
 
 
@@ -76,9 +76,10 @@ def gather_demo_scans(own: Sequence[Path], folder: Path, say: Callable[[str], No
         return [phantom]
 
 
-def synthetic_scan_again(folder: Path) -> DemoScan:
-    """The synthetic head once more, for functions that are warm by then."""
-    return DemoScan(LocalScan(_synthetic_head(folder), _AGAIN), is_known_good=True)
+def synthetic_scans_again(folder: Path) -> list[DemoScan]:
+    """The synthetic head twice more, for functions that are warm by then."""
+    path = _synthetic_head(folder)
+    return [DemoScan(LocalScan(path, key), is_known_good=True) for key in _AGAIN]
 
 
 def send_and_wait(
