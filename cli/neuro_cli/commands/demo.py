@@ -46,9 +46,9 @@ def command(ctx: click.Context, scans: Sequence[Path], output: Path, no_open: bo
 
     Starts an S3 endpoint and the local Lambda service from template.yaml and the built layers, uploads a synthetic
     head and Colin27 (a real one, from the Debian package `mricron-data`) or the SCANs of your own, and then the
-    synthetic head twice more, for functions that are warm. It shows each stage as it happens, and ends with the derivatives
-    on disk, a quality report, and beside it a page of the scan's trace, log and metrics. A SCAN that cannot be
-    processed shows what becomes of such a one: an error file, and the others go on.
+    synthetic head twice more, for functions that are warm. It shows each stage as it happens, and ends with the
+    derivatives on disk, a quality report, and beside it a page of the scan's trace, log and metrics. A SCAN that
+    cannot be processed shows what becomes of such a one: an error file, and the others go on.
 
     The exit code is 1 when something went wrong that should have gone well.
     """

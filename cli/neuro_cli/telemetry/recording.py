@@ -42,7 +42,7 @@ class Span:
     trace_id, span_id, parent_id : str
         Hexadecimal; `parent_id` is empty for a root.
     end_ns : int
-        0: it was announced and has not ended.
+        0: it has not ended.
     kind : str
     is_error : bool
     resource : mapping
@@ -171,7 +171,7 @@ def values_of(attributes: Iterable[Any]) -> dict[str, Any]:
 
 
 def _keep(trace: dict[str, Span], span: Span) -> None:
-    """Each span once: what has ended stands, and what was announced gives way to it."""
+    """Each span once: what has ended stands, and what had not gives way to it."""
     known = trace.get(span.span_id)
     if known is None or known.end_ns == 0:
         trace[span.span_id] = span

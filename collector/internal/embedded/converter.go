@@ -13,6 +13,7 @@ import (
 
 	"neuro-preprocess/collector/extension/lifecycleextension"
 	"neuro-preprocess/collector/processor/bufferprocessor"
+	"neuro-preprocess/collector/receiver/platformreceiver"
 )
 
 // lambdaConverter fits a configuration to an environment that may be frozen at any time: every pipeline ends in a
@@ -51,6 +52,7 @@ func (c lambdaConverter) Convert(_ context.Context, conf *confmap.Conf) error {
 		setDefault(sectionMade(config, "processors"), bufferID, map[string]any{})
 		processors, _ := p["processors"].([]any)
 		p["processors"] = append(slices.Clip(processors), bufferID)
+		addNotedSpans(config, id, p)
 	}
 	for id, exporter := range section(config, "exporters") {
 		fitExporter(id, exporter, section(config, "exporters"), lifecycleID)
@@ -78,6 +80,17 @@ func (c lambdaConverter) Convert(_ context.Context, conf *confmap.Conf) error {
 	}
 	*conf = *confmap.NewFromStringMap(config)
 	return nil
+}
+
+// addNotedSpans lets spans that a function could not end take the way that it sends its spans by.
+func addNotedSpans(config map[string]any, pipelineID string, pipeline map[string]any) {
+	receivers, _ := pipeline["receivers"].([]any)
+	isOTLP := func(id any) bool { return typeOf(fmt.Sprint(id)) == "otlp" }
+	if typeOf(pipelineID) == "traces" && slices.ContainsFunc(receivers, isOTLP) {
+		noted := platformreceiver.NotedType.String()
+		setDefault(sectionMade(config, "receivers"), noted, map[string]any{})
+		pipeline["receivers"] = append(slices.Clip(receivers), noted)
+	}
 }
 
 // replaced are the processors of other layers whose work is done here by other parts.

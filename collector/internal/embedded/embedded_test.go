@@ -18,7 +18,6 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"neuro-preprocess/collector/extension/lifecycleextension"
-	"neuro-preprocess/collector/internal/lifecycle"
 	"neuro-preprocess/collector/internal/openspans"
 	"neuro-preprocess/collector/internal/outbox"
 	"neuro-preprocess/collector/processor/bufferprocessor"
@@ -39,17 +38,23 @@ func settings(t *testing.T, env map[string]string, warned *[]string) Settings {
 		t.Fatal(err)
 	}
 	t.Cleanup(box.Close)
-	open := openspans.New("")
-	monitor := platformreceiver.NewMonitor(platformreceiver.Function{}, open, box.Stats, nil)
+	roots := &openspans.Roots{}
+	monitor := platformreceiver.NewMonitor(platformreceiver.Function{}, openspans.Open(""), roots, box.Stats, nil)
 	return Settings{
 		Getenv:     lookup(env),
-		Receivers:  []receiver.Factory{platformreceiver.NewFactory(monitor)},
-		Processors: []processor.Factory{bufferprocessor.NewFactory(box, open)},
-		Extensions: []extension.Factory{lifecycleextension.NewFactory(lifecycle.NewEnds(), &lifecycleextension.Connections{})},
+		Receivers:  []receiver.Factory{platformreceiver.NewFactory(monitor), platformreceiver.NewNotedFactory(monitor)},
+		Processors: []processor.Factory{bufferprocessor.NewFactory(box, roots)},
+		Extensions: []extension.Factory{lifecycleextension.NewFactory(deaf{}, &lifecycleextension.Connections{})},
 		LogCore:    func(zapcore.LevelEnabler) zapcore.Core { return zapcore.NewNopCore() },
 		Warn:       func(format string, args ...any) { *warned = append(*warned, fmt.Sprintf(format, args...)) },
 	}
 }
+
+// deaf is told of ends and does nothing.
+type deaf struct{}
+
+func (deaf) Posted()              {}
+func (deaf) ByLayer(string, bool) {}
 
 func TestConvertFitsAConfigurationOfTheReferenceLayer(t *testing.T) {
 	conf, err := confmaptest.LoadConf(filepath.Join("testdata", "reference.yaml"))
@@ -65,7 +70,7 @@ func TestConvertFitsAConfigurationOfTheReferenceLayer(t *testing.T) {
 		t.Errorf("warned %q", warned)
 	}
 	for key, want := range map[string]any{
-		"service::pipelines::traces::receivers":           []any{"otlp", "lambda_platform"},
+		"service::pipelines::traces::receivers":           []any{"otlp", "lambda_platform", "lambda_open_spans"},
 		"service::pipelines::traces::processors":          []any{"resource", "buffer/traces"},
 		"service::pipelines::metrics::processors":         []any{"buffer/metrics"},
 		"service::pipelines::logs::processors":            []any{"buffer/logs"},

@@ -83,7 +83,8 @@ type environment struct {
 	feed      platform.Feed
 	pool      lifecycleextension.Connections
 	box       *outbox.Outbox
-	open      *openspans.Tracker
+	open      *openspans.Folder
+	roots     openspans.Roots
 	monitor   *platformreceiver.Monitor
 	collector *embedded.Collector
 	function  platformreceiver.Function
@@ -153,25 +154,25 @@ func (e *environment) start(ctx context.Context, registration lambdaapi.Registra
 		e.log.Warnf("%v", err)
 	}
 	e.box = box
-	journal := filepath.Join(dir, "pending", "open-spans")
+	noted := filepath.Join(dir, "open")
 	if errors.Is(err, spool.ErrInUse) {
-		// It is the other process's, too. Without a file they are known to this one alone.
-		journal = ""
+		// They are the other process's, too.
+		noted = ""
 	}
-	e.open = openspans.New(journal)
+	e.open = openspans.Open(noted)
 	e.function = platformreceiver.FunctionFrom(e.getenv, instance)
 	e.function.AccountID = registration.AccountID
 	e.function.HasPlatformLogs = hasPlatformLogs
-	e.monitor = platformreceiver.NewMonitor(e.function, e.open, box.Stats, e.ends.ByPlatform)
+	e.monitor = platformreceiver.NewMonitor(e.function, e.open, &e.roots, box.Stats, e.ends.ByPlatform)
 	if e.store, err = handoff.StoreFrom(e.getenv); err != nil {
 		e.log.Warnf("undelivered telemetry will not be handed over: %v", err)
 	}
 	e.collector, err = embedded.Start(ctx, embedded.Settings{
 		Getenv:     e.getenv,
 		Instance:   instance,
-		Receivers:  []receiver.Factory{platformreceiver.NewFactory(e.monitor)},
-		Processors: []processor.Factory{bufferprocessor.NewFactory(box, e.open)},
-		Extensions: []extension.Factory{lifecycleextension.NewFactory(e.ends, &e.pool)},
+		Receivers:  []receiver.Factory{platformreceiver.NewFactory(e.monitor), platformreceiver.NewNotedFactory(e.monitor)},
+		Processors: []processor.Factory{bufferprocessor.NewFactory(box, &e.roots)},
+		Extensions: []extension.Factory{lifecycleextension.NewFactory(layerEnds{e.ends, e.open}, &e.pool)},
 		LogCore:    e.log.Core,
 		LogLevel:   e.log.Level(),
 		Warn:       e.log.Warnf,
@@ -235,6 +236,20 @@ func describe(stats outbox.Stats) string {
 		parts = append(parts, fmt.Sprintf("%d damaged places in the spool", stats.DamagedPlaces))
 	}
 	return strings.Join(parts, "; ")
+}
+
+// layerEnds passes on what the function's telemetry layer says of an invocation's end.
+type layerEnds struct {
+	*lifecycle.Ends
+	open *openspans.Folder
+}
+
+func (l layerEnds) ByLayer(requestID string, isTaken bool) {
+	if isTaken {
+		// First, since the environment may be frozen as soon as the end is known.
+		l.open.Over(requestID)
+	}
+	l.Ends.ByLayer(requestID)
 }
 
 // watcher passes what the lifecycle sees to whom it concerns.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -450,12 +451,8 @@ func TestRunEndsOpenSpansOfATimeout(t *testing.T) {
 		t.Run(tc.desc, func(t *testing.T) {
 			r := prepare(t).start().awaitReady()
 			id := r.lambda.Invoke(500 * time.Millisecond)
-			td := spans("root", "child", "finished")
-			all := td.ResourceSpans().At(0).ScopeSpans().At(0).Spans()
-			all.At(0).SetEndTimestamp(0)
-			all.At(0).Attributes().PutStr("faas.invocation_id", id)
-			all.At(1).SetEndTimestamp(0)
-			r.post(td, "")
+			r.post(spans("finished"), "")
+			lambdatest.NoteOpen(t, filepath.Join(r.dir, "open"), "1-a", id, lambdatest.OpenSpans(id, 1, "root", "child"))
 			r.lambda.AwaitNext(time.Second)
 			if tc.status != "" {
 				r.lambda.RuntimeDone(id, tc.status)
@@ -473,6 +470,39 @@ func TestRunEndsOpenSpansOfATimeout(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestRunSendsOpenSpansThroughAllPipelinesOfTheFunctionsSpans(t *testing.T) {
+	r := prepare(t)
+	other := lambdatest.NewSink(t)
+	r.env["OPENTELEMETRY_COLLECTOR_CONFIG_URI"] = fmt.Sprintf(`yaml:
+receivers: {otlp: {protocols: {http: {endpoint: %q}}}, lambda_platform: {}}
+processors: {attributes: {actions: [{key: user_id, action: delete}]}}
+exporters: {otlp_http/a: {endpoint: %q}, otlp_http/b: {endpoint: %q}}
+service:
+  pipelines:
+    traces/a: {receivers: [otlp], processors: [attributes], exporters: [otlp_http/a]}
+    traces/b: {receivers: [otlp, lambda_platform], exporters: [otlp_http/b]}
+    traces/c: {receivers: [lambda_platform], exporters: [otlp_http/b]}
+`, r.otlp, r.sink.URL(), other.URL())
+	r.start().awaitReady()
+	id := r.lambda.Invoke(500 * time.Millisecond)
+	open := lambdatest.OpenSpans(id, 1, "root")
+	open.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes().PutStr("user_id", "somebody")
+	lambdatest.NoteOpen(t, filepath.Join(r.dir, "open"), "1-a", id, open)
+	r.lambda.AwaitNext(time.Second)
+	r.lambda.RuntimeDone(id, "timeout")
+	r.lambda.Shutdown("timeout")
+	r.awaitExit(2 * time.Second)
+	for desc, sink := range map[string]*lambdatest.Sink{"through the processor": r.sink, "without": other} {
+		got := sink.Spans()
+		if len(got) != 1 || got[0].Name() != "root" {
+			t.Fatalf("%s: %v", desc, sink.SpanCounts())
+		}
+		if _, has := got[0].Attributes().Get("user_id"); has == (sink == r.sink) {
+			t.Errorf("%s: has the attribute: %v", desc, has)
+		}
 	}
 }
 

@@ -1,6 +1,4 @@
-// Package openspans remembers spans that were announced while still running: ordinary OTLP spans whose end is zero. A
-// function that is killed cannot end its spans any more; what was announced is then ended here, marked as an error,
-// and delivered like any other. A span that ends in the ordinary way is forgotten.
-//
-// The announcements stand in a small file as well, so that they outlive this process.
+// Package openspans reads what the processes of a function note in files: the spans that they have open. A process that
+// is killed cannot end its spans any more; what it had noted is then ended here, marked as an error, and delivered like
+// any other span. As long as all goes well nothing is read.
 package openspans

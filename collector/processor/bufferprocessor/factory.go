@@ -19,13 +19,13 @@ var Type = component.MustNewType("buffer")
 
 // factory holds what all instances share.
 type factory struct {
-	box  *outbox.Outbox
-	open *openspans.Tracker
+	box   *outbox.Outbox
+	roots *openspans.Roots
 }
 
-// NewFactory makes the factory of processors over one outbox.
-func NewFactory(box *outbox.Outbox, open *openspans.Tracker) processor.Factory {
-	f := &factory{box: box, open: open}
+// NewFactory makes the factory of processors over one outbox. Roots are shown what passes.
+func NewFactory(box *outbox.Outbox, roots *openspans.Roots) processor.Factory {
+	f := &factory{box: box, roots: roots}
 	return processor.NewFactory(Type, createDefaultConfig,
 		processor.WithTraces(f.createTraces, component.StabilityLevelDevelopment),
 		processor.WithMetrics(f.createMetrics, component.StabilityLevelDevelopment),
@@ -36,9 +36,7 @@ func createDefaultConfig() component.Config { return &Config{} }
 
 func (f *factory) createTraces(_ context.Context, set processor.Settings, _ component.Config, next consumer.Traces) (processor.Traces, error) {
 	lane := outbox.Register(f.box, set.ID.String(), outbox.Traces, tracesCodec{}, sender(set.Logger, next.ConsumeTraces))
-	f.open.Attach(lane.Put)
-	observe := func(td ptrace.Traces) { f.open.Observe(td, lane.Put) }
-	return &buffer[ptrace.Traces]{lane: lane, before: observe, isEmpty: func(td ptrace.Traces) bool { return td.ResourceSpans().Len() == 0 }}, nil
+	return &buffer[ptrace.Traces]{lane: lane, before: f.roots.Observe, isEmpty: func(td ptrace.Traces) bool { return td.ResourceSpans().Len() == 0 }}, nil
 }
 
 func (f *factory) createMetrics(_ context.Context, set processor.Settings, _ component.Config, next consumer.Metrics) (processor.Metrics, error) {

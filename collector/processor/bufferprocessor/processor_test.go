@@ -27,7 +27,7 @@ import (
 	"neuro-preprocess/collector/internal/outbox"
 )
 
-func newBox(t *testing.T) (*outbox.Outbox, *openspans.Tracker) {
+func newBox(t *testing.T) (*outbox.Outbox, *openspans.Roots) {
 	t.Helper()
 	dir := t.TempDir()
 	box, err := outbox.Open(outbox.Options{
@@ -38,7 +38,7 @@ func newBox(t *testing.T) (*outbox.Outbox, *openspans.Tracker) {
 		t.Fatal(err)
 	}
 	t.Cleanup(box.Close)
-	return box, openspans.New("")
+	return box, &openspans.Roots{}
 }
 
 func TestConfigInTestdataIsTheWholeConfiguration(t *testing.T) {

@@ -1,6 +1,10 @@
 package platformreceiver
 
-import "time"
+import (
+	"time"
+
+	"neuro-preprocess/collector/internal/openspans"
+)
 
 // maxKnown bounds the memory of invocations. The platform's events are late by one or two invocations, not by more.
 const maxKnown = 64
@@ -11,7 +15,8 @@ type invocation struct {
 	start     time.Time
 	settled   chan struct{} // closed when its report has come
 	hasBegun  bool
-	isCounted bool // it is over, and its outcome stands in the metrics
+	isCounted bool            // it is over, and its outcome stands in the metrics
+	noted     *openspans.Root // its span as it was noted while open; nil if that is not known
 }
 
 func newInvocation(requestID string) *invocation {

@@ -2,13 +2,11 @@ package platformreceiver
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/ptrace"
-
-	"neuro-preprocess/collector/internal/openspans"
+	"neuro-preprocess/collector/internal/lambdatest"
 	"neuro-preprocess/collector/internal/platform"
 )
 
@@ -26,18 +24,16 @@ func done(requestID, status string) platform.Event {
 	return event(platform.TypeRuntimeDone, map[string]any{"requestId": requestID, "status": status})
 }
 
-// announce lets an invocation's span begin, in a trace of its own, and returns where it goes when it is ended.
-func announce(open *openspans.Tracker, requestID string, trace byte) *ptrace.Traces {
-	td, ended := ptrace.NewTraces(), ptrace.NewTraces()
-	span := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty()
-	span.SetTraceID(pcommon.TraceID{trace})
-	span.SetSpanID(pcommon.SpanID{trace})
-	span.Attributes().PutStr("faas.invocation_id", requestID)
-	open.Observe(td, func(td ptrace.Traces) error {
-		td.ResourceSpans().MoveAndAppendTo(ended.ResourceSpans())
-		return nil
-	})
-	return &ended
+// ended are the spans that were left open and ended, each with its error.
+func (s *sinks) ended() []string {
+	var names []string
+	for _, td := range s.noted.AllTraces() {
+		for _, span := range td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().All() {
+			errorType, _ := span.Attributes().Get("error.type")
+			names = append(names, span.Name()+" "+errorType.Str())
+		}
+	}
+	return names
 }
 
 // sums are the counters of all reports so far.
@@ -56,21 +52,21 @@ func (s *sinks) sums() map[string]float64 {
 func TestALateFailureEndsTheSpansOfItsOwnInvocation(t *testing.T) {
 	m, s, open := newMonitor(t, Function{Name: "f"})
 	m.Invoked("a", time.Time{})
-	endedA := announce(open, "a", 1)
+	lambdatest.NoteOpen(t, open, "1-a", "a", lambdatest.OpenSpans("a", 1, "root of a"))
 	m.Invoked("b", time.Time{})
-	endedB := announce(open, "b", 2)
+	lambdatest.NoteOpen(t, open, "2-b", "b", lambdatest.OpenSpans("b", 2, "root of b"))
 	m.Deliver([]platform.Event{done("a", platform.StatusTimeout)})
-	if endedA.SpanCount() != 1 || endedB.SpanCount() != 0 || open.Len() != 1 {
-		t.Errorf("ended %d of the one that failed and %d of the other", endedA.SpanCount(), endedB.SpanCount())
+	if got := s.ended(); !slices.Equal(got, []string{"root of a timeout"}) {
+		t.Errorf("ended %q", got)
 	}
 	if s.traces.SpanCount() != 0 {
-		t.Error("a root span was made up beside the one that was announced")
+		t.Error("a root span was made up beside the one that was noted")
 	}
 
 	// One that showed no span gets one, whatever others have open.
 	m.Deliver([]platform.Event{at(90, start("c")), at(95, done("c", platform.StatusFailure))})
-	if s.traces.SpanCount() != 1 || endedB.SpanCount() != 0 {
-		t.Fatalf("%d root spans, %d ended of another invocation", s.traces.SpanCount(), endedB.SpanCount())
+	if s.traces.SpanCount() != 1 || len(s.ended()) != 1 {
+		t.Fatalf("%d root spans, ended %q", s.traces.SpanCount(), s.ended())
 	}
 	span := s.traces.AllTraces()[0].ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0)
 	if span.StartTimestamp().AsTime().Unix() != 90 || span.EndTimestamp().AsTime().Unix() != 95 {
@@ -222,22 +218,18 @@ func TestAFailureHasOneNameInLambdaAndOnTheEmulator(t *testing.T) {
 	}
 }
 
-func TestSpansOfNoKnownInvocationEndWithTheEnvironment(t *testing.T) {
+func TestSpansOfOtherInvocationsEndWithTheEnvironment(t *testing.T) {
 	for reason, want := range map[string]string{"timeout": "timeout", "failure": "failure", "spindown": "environment_ended"} {
-		m, _, open := newMonitor(t, Function{})
+		m, s, open := newMonitor(t, Function{})
 		m.Invoked("a", time.Time{})
-		ended := announce(open, "of another function", 1)
+		lambdatest.NoteOpen(t, open, "1-a", "of another process", lambdatest.OpenSpans("of another process", 1, "root"))
 		m.Deliver([]platform.Event{done("a", platform.StatusTimeout)})
-		if ended.SpanCount() != 0 {
-			t.Errorf("%s: ended with an invocation that it is not of", reason)
+		if got := s.ended(); len(got) != 0 {
+			t.Errorf("%s: ended with an invocation that they are not of: %q", reason, got)
 		}
 		m.ShuttingDown(t.Context(), reason)
-		if ended.SpanCount() != 1 {
-			t.Fatalf("%s: %d ended", reason, ended.SpanCount())
-		}
-		span := ended.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0)
-		if got, _ := span.Attributes().Get("error.type"); got.Str() != want {
-			t.Errorf("%s: error.type %q, want %q", reason, got.Str(), want)
+		if got := s.ended(); !slices.Equal(got, []string{"root " + want}) {
+			t.Errorf("%s: ended %q", reason, got)
 		}
 	}
 }

@@ -44,7 +44,7 @@ func (m *Monitor) logOf(event platform.Event) (plog.Logs, bool) {
 	}
 	if m.current.requestID != "" {
 		record.Attributes().PutStr("faas.invocation_id", m.current.requestID)
-		if root, ok := m.open.Root(m.current.requestID); ok && record.TraceID().IsEmpty() {
+		if root, ok := m.rootOf(m.current); ok && record.TraceID().IsEmpty() {
 			record.SetTraceID(root.TraceID)
 			record.SetSpanID(root.SpanID)
 		}

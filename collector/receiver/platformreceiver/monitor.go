@@ -29,7 +29,8 @@ const (
 // Monitor follows the life of one environment. It is safe for use by several goroutines.
 type Monitor struct {
 	function Function
-	open     *openspans.Tracker
+	open     *openspans.Folder
+	roots    *openspans.Roots
 	stats    func() outbox.Stats
 	// ended is told of invocations that the platform says are over.
 	ended func(requestID string)
@@ -39,6 +40,8 @@ type Monitor struct {
 	traces   consumer.Traces
 	metrics  consumer.Metrics
 	logs     consumer.Logs
+	noted    consumer.Traces // takes the spans that processes left open
+	taken    map[string]bool // files of notes whose spans were ended
 	meter    *meter
 	own      ownReport
 	init     initPhase
@@ -48,9 +51,12 @@ type Monitor struct {
 }
 
 // NewMonitor makes the monitor of a function. Ended may be nil.
-func NewMonitor(f Function, open *openspans.Tracker, stats func() outbox.Stats, ended func(string)) *Monitor {
+func NewMonitor(
+	f Function, open *openspans.Folder, roots *openspans.Roots, stats func() outbox.Stats, ended func(string),
+) *Monitor {
 	return &Monitor{
-		function: f, open: open, stats: stats, ended: ended, now: time.Now, meter: newMeter(time.Now()),
+		function: f, open: open, roots: roots, stats: stats, ended: ended, now: time.Now, meter: newMeter(time.Now()),
+		taken:   map[string]bool{},
 		current: newInvocation(""),
 	}
 }
@@ -93,14 +99,20 @@ func (m *Monitor) Deliver(events []platform.Event) {
 
 // batch is what events were turned into; it is emitted without the monitor's lock, since consumers may be slow.
 type batch struct {
+	notes  []openspans.Note
 	traces []ptrace.Traces
 	logs   []plog.Logs
 }
 
 func (b *batch) emit(m *Monitor) {
 	m.mu.Lock()
-	traces, logs := m.traces, m.logs
+	noted, traces, logs := m.noted, m.traces, m.logs
 	m.mu.Unlock()
+	for _, note := range b.notes {
+		if noted != nil && noted.ConsumeTraces(context.Background(), note.Spans) == nil {
+			note.Remove()
+		}
+	}
 	for _, td := range b.traces {
 		if traces != nil && td.SpanCount() > 0 {
 			_ = traces.ConsumeTraces(context.Background(), td)
@@ -206,10 +218,8 @@ func (m *Monitor) failed(inv *invocation, at time.Time, status, errorType string
 	if at.IsZero() {
 		at = m.now()
 	}
-	if m.open.EndInvocation(inv.requestID, at, errorType, message) > 0 {
-		return
-	}
-	if _, hasSpan := m.open.Root(inv.requestID); !hasSpan {
+	m.endNoted(func(n openspans.Note) bool { return n.Invocation == inv.requestID }, at, errorType, message, out)
+	if _, hasSpan := m.rootOf(inv); !hasSpan {
 		out.traces = append(out.traces, m.rootSpan(inv, at, errorType, message))
 	}
 }
@@ -302,7 +312,7 @@ func (m *Monitor) ShuttingDown(ctx context.Context, reason string) {
 	if isFailure {
 		errorType = status
 	}
-	m.open.End(m.now(), errorType, "the environment ended before the span did")
+	m.endNoted(func(openspans.Note) bool { return true }, m.now(), errorType, "the environment ended before the span did", &out)
 	m.mu.Unlock()
 	out.emit(m)
 	m.flush(true)

@@ -11,9 +11,9 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/receiver/receivertest"
 
+	"neuro-preprocess/collector/internal/lambdatest"
 	"neuro-preprocess/collector/internal/openspans"
 	"neuro-preprocess/collector/internal/outbox"
 	"neuro-preprocess/collector/internal/platform"
@@ -21,14 +21,24 @@ import (
 
 type sinks struct {
 	traces  consumertest.TracesSink
+	noted   consumertest.TracesSink
 	metrics consumertest.MetricsSink
 	logs    consumertest.LogsSink
 }
 
-func newMonitor(t *testing.T, f Function) (*Monitor, *sinks, *openspans.Tracker) {
+// newMonitor makes a monitor with all its receivers, and the folder in which processes note what they have open.
+func newMonitor(t *testing.T, f Function) (m *Monitor, s *sinks, open string) {
 	t.Helper()
-	open := openspans.New("")
-	m := NewMonitor(f, open, func() outbox.Stats { return outbox.Stats{} }, nil)
+	open = t.TempDir()
+	m, s = newMonitorOver(t, f, open)
+	return m, s, open
+}
+
+func newMonitorOver(t *testing.T, f Function, open string) (*Monitor, *sinks) {
+	t.Helper()
+	folder := openspans.Open(open)
+	t.Cleanup(folder.Close)
+	m := NewMonitor(f, folder, &openspans.Roots{}, func() outbox.Stats { return outbox.Stats{} }, nil)
 	s := &sinks{}
 	factory := NewFactory(m)
 	set := receivertest.NewNopSettings(Type)
@@ -44,12 +54,17 @@ func newMonitor(t *testing.T, f Function) (*Monitor, *sinks, *openspans.Tracker)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range []component.Component{traces, metrics, logs} {
+	notedFactory := NewNotedFactory(m)
+	noted, err := notedFactory.CreateTraces(t.Context(), receivertest.NewNopSettings(NotedType), notedFactory.CreateDefaultConfig(), &s.noted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []component.Component{traces, metrics, logs, noted} {
 		if err := r.Start(t.Context(), componenttest.NewNopHost()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return m, s, open
+	return m, s
 }
 
 func event(kind string, record any) platform.Event {
@@ -123,18 +138,22 @@ func TestPlatformEventsAreLogsOnlyIfAskedForAndUnderTheirOwnName(t *testing.T) {
 }
 
 func TestFunctionLogsPointToTheInvocationsSpan(t *testing.T) {
-	m, s, open := newMonitor(t, Function{})
-	td := ptrace.NewTraces()
-	span := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty()
-	span.SetTraceID(pcommon.TraceID{7})
-	span.SetSpanID(pcommon.SpanID{8})
-	span.Attributes().PutStr("faas.invocation_id", "an-id")
-	open.Observe(td, func(ptrace.Traces) error { return nil })
-	m.Invoked("an-id", time.Now())
-	m.Deliver([]platform.Event{event(platform.TypeFunction, "a line")})
-	record := s.logs.AllLogs()[0].ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
-	if record.TraceID() != (pcommon.TraceID{7}) || record.SpanID() != (pcommon.SpanID{8}) {
-		t.Errorf("points to %s %s", record.TraceID(), record.SpanID())
+	for _, isOpen := range []bool{true, false} {
+		m, s, open := newMonitor(t, Function{})
+		root := lambdatest.OpenSpans("an-id", 7, "root")
+		if isOpen {
+			lambdatest.NoteOpen(t, open, "1-a", "an-id", root)
+		} else {
+			m.roots.Observe(root)
+		}
+		m.Invoked("an-id", time.Now())
+		m.Deliver([]platform.Event{event(platform.TypeFunction, "a line"), event(platform.TypeFunction, "another")})
+		for _, ld := range s.logs.AllLogs() {
+			record := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
+			if record.TraceID() != (pcommon.TraceID{7}) || record.SpanID() != (pcommon.SpanID{1}) {
+				t.Errorf("open: %v; points to %s %s", isOpen, record.TraceID(), record.SpanID())
+			}
+		}
 	}
 }
 

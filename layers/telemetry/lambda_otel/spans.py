@@ -49,7 +49,7 @@ class SpanQueue(SynchronousMultiSpanProcessor):
         self._baggage_keys = baggage_keys
         self._ended: deque[ReadableSpan] = deque()
         self._open: dict[int, Span] = {}
-        self._announced: set[int] = set()
+        self._noted: set[int] = set()  # ids of the open spans that were taken last
         self._settled: set[int] = set()  # ids of open spans that were sent as ended, or that the parent process ends
         self.early = EarlySpans()
 
@@ -78,7 +78,6 @@ class SpanQueue(SynchronousMultiSpanProcessor):
         _, span_id, _, flags, _, _ = span.context
         if flags & TraceFlags.SAMPLED:
             opened = self._open.pop(span_id, None)
-            self._announced.discard(span_id)
             if self._settled and span_id in self._settled:
                 self._settled.discard(span_id)
             elif not (self.early.is_active and self.early.holds(span, opened)):
@@ -109,22 +108,28 @@ class SpanQueue(SynchronousMultiSpanProcessor):
         self._settled.update(self._open)
         self._open.clear()
 
-    def take_unannounced(self) -> list[Span]:
-        """Spans that have begun and not ended, in the order they began; each of them once."""
-        spans = [span for span_id, span in self._open.copy().items() if span_id not in self._announced]
-        self._announced.update(span.context.span_id for span in spans)
-        return spans
+    @property
+    def has_open(self) -> bool:
+        """Whether a span has begun and not ended."""
+        return bool(self._open)
+
+    def take_open(self) -> list[Span] | None:
+        """Spans that have begun and not ended, in the order they began; None if they are those that were taken last."""
+        opened = self._open.copy()
+        if opened.keys() == self._noted:
+            return None
+        self._noted = set(opened)
+        return list(opened.values())
 
     def forget(self) -> None:
         """Drop everything: after a fork it is the parent's, and so are the spans that are open."""
         self._settled.update(self._open)
-        self._ended, self._open, self._announced, self.early = deque(), {}, set(), EarlySpans()
+        self._ended, self._open, self._noted, self.early = deque(), {}, set(), EarlySpans()
 
     def _forget_oldest(self) -> None:
         """Bound the open spans: one that is forgotten is sent if it ends, and not if the process does."""
         for oldest in list(self._open.copy())[:1]:
             self._open.pop(oldest, None)
-            self._announced.discard(oldest)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Export what has ended."""

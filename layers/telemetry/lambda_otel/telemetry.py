@@ -165,7 +165,7 @@ class Telemetry:
             invocation = self._starter.start(event, context)
             self._exporter.announce()
         except Exception:
-            _logger.exception("the invocation has no span, or none that was announced")
+            _logger.exception("the invocation has no span, or none that was noted")
         return invocation
 
     def invoke(self, contrib: "Contrib", handler: Callable[[Any, Any], Any], event: Any, context: Any) -> "Outcome":
@@ -194,7 +194,7 @@ class Telemetry:
                 self._spans.put(early)
             self._exporter.announce()
         except Exception:
-            _logger.exception("the invocation's span is not announced")
+            _logger.exception("the invocation's span is not noted")
 
     def succeed(self, invocation: Invocation | None, result: Any) -> None:
         """The handler returned."""

@@ -4,10 +4,12 @@ import contextlib
 import importlib.util
 import os
 import socket
+import struct
 import sys
 import sysconfig
 import threading
 import time
+import zlib
 from collections import deque
 from pathlib import Path
 
@@ -130,6 +132,20 @@ class Collector:
         if answer != "hang":
             connection.sendall(answer)
         return True
+
+
+def read_notes(spool):
+    """What processes have noted of open spans: for each the invocation's id, and the spans."""
+    notes = []
+    for path in sorted((spool / "open").glob("*.spans")):
+        content = path.read_bytes()
+        checksum, length = struct.unpack_from("<II", content)
+        body = content[8 : 8 + length]
+        assert zlib.crc32(body) == checksum
+        request = MESSAGES["/v1/traces"].FromString(body[1 + body[0] :])
+        spans = [span for rs in request.resource_spans for ss in rs.scope_spans for span in ss.spans]
+        notes.append((body[1 : 1 + body[0]].decode(), spans))
+    return notes
 
 
 @pytest.fixture

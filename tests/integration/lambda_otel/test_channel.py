@@ -319,7 +319,7 @@ def test_request_larger_than_all_that_may_wait_is_dropped_alone(make_channel, dr
     assert channel.pending_bytes > 0
 
 
-def test_announcement_is_not_sent_again(make_channel, collectors, drops):
+def test_request_without_items_is_not_sent_again(make_channel, collectors, drops):
     collector = collectors(["close"])
     channel = make_channel(collector.port)
     channel.submit(request(items=0, is_repeatable=False))

@@ -259,26 +259,6 @@ def handler(event, context):
     assert not any("lambda-otel-end" in headers for _, headers, _ in collector.requests)
 
 
-def test_announced_spans_have_no_end_yet(run_function, collector):
-    source = "import os\n\ndef handler(event, context):\n    os._exit(1)\n"
-
-    run_function(source, [{}], OTEL_LAMBDA_ANNOUNCE="true")
-
-    collector.wait_for(1)
-    (span,) = collector.spans()
-    assert (span.name, span.end_time_unix_nano) == ("fn", 0)
-    assert span.start_time_unix_nano > 0
-    assert collector.requests[0][1]["lambda-otel-invocation"] == "8476a536-e9f4-11e8-9739-000000000001"
-
-
-def test_announced_span_comes_again_whole(run_function, collector):
-    run_function(PLAIN, [{}], OTEL_LAMBDA_ANNOUNCE="true")
-
-    announced, ended = collector.spans()
-    assert announced.span_id == ended.span_id
-    assert announced.end_time_unix_nano == 0 < ended.end_time_unix_nano
-
-
 EVENT_CONTEXT = """
 import time
 from opentelemetry import propagate, trace

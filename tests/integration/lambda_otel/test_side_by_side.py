@@ -278,7 +278,7 @@ def handler(event, context):
 
 
 def test_filters_act_on_attributes_of_exceptions_too_and_not_on_bodies_and_status(run_function, collector):
-    run_function(RAISING, [{}], OTEL_LAMBDA_ATTRIBUTE_FILTERS="drop:exception.*,drop:user", OTEL_LAMBDA_ANNOUNCE="true")
+    run_function(RAISING, [{}], OTEL_LAMBDA_ATTRIBUTE_FILTERS="drop:exception.*,drop:user")
 
     (event,) = (event for span in collector.spans() for event in span.events)
     assert attributes(event) == {}

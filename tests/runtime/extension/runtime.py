@@ -5,7 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import struct
 import time
+import zlib
+from pathlib import Path
 from urllib.parse import urlsplit
 
 
@@ -22,6 +25,15 @@ def span_request(name: str, *, is_open: bool) -> bytes:
     if not is_open:
         span += b"\x41" + (start + 1000).to_bytes(8, "little")
     return field(1, field(2, field(2, span)))
+
+
+def note(request_id: str, request: bytes) -> None:
+    """Note open spans where the extension looks for them."""
+    body = bytes([len(request_id)]) + request_id.encode() + request
+    folder = Path("/tmp/otel-spool/open")
+    folder.mkdir(parents=True, exist_ok=True)
+    head = struct.pack("<II", zlib.crc32(body), len(body))
+    (folder / f"{os.getpid()}-{time.time_ns()}.spans").write_bytes(head + body)
 
 
 def post(request: bytes, ending: str = "") -> None:
@@ -43,7 +55,7 @@ def serve(host: str, port: int) -> None:
         event = json.loads(answer.read())
         name = event.get("span", "")
         if event.get("fate"):
-            post(span_request(name, is_open=True))
+            note(request_id, span_request(name, is_open=True))
             if event["fate"] == "crash":
                 os._exit(3)
             time.sleep(3600)

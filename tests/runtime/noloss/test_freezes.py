@@ -39,5 +39,6 @@ def test_nothing_is_lost_over_a_thousand_invocations_and_freezes(journal, sink: 
     found = world.balance_of(journal.spans("begun"), arrived)
     tell(f"freezes: {found}, {sum(world.stopped.values())} environments")
     assert not found.missing, str(found)
+    assert not any(span.status.code == span.status.STATUS_CODE_ERROR for span in sink.spans())
     # One more is made where a caller comes back while the last one still delivers.
     assert ENVIRONMENTS <= sum(world.stopped.values()) < INVOCATIONS

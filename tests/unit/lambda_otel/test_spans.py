@@ -110,19 +110,23 @@ def test_queue_keeps_no_span_that_is_not_sampled(queue):
 
     tracer.start_span("s").end()
 
-    assert queue.take() == queue.take_unannounced() == []
+    assert (queue.take(), queue.take_open()) == ([], None)
 
 
-def test_queue_announces_an_open_span_once(queue, tracer):
+def test_queue_tells_what_is_open_when_that_has_changed(queue, tracer):
     outer = tracer.start_span("outer")
-    assert queue.take_unannounced() == [outer]
+    assert queue.take_open() == [outer]
+    assert queue.take_open() is None
     inner = tracer.start_span("inner")
-    inner_again = queue.take_unannounced()
+    assert queue.take_open() == [outer, inner]
     inner.end()
+    tracer.start_span("short").end()
+    assert queue.take_open() == [outer]
     outer.end()
 
-    assert inner_again == [inner]
-    assert queue.take_unannounced() == []
+    assert not queue.has_open
+    assert queue.take_open() == []
+    assert queue.take_open() is None
 
 
 def test_early_spans_become_children_of_a_parent_that_came_later(queue, tracer):

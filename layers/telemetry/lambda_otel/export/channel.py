@@ -186,7 +186,7 @@ class Channel:
         if self._sent:
             self._receive(0.0)
             self._check_silence()
-        # an answer to what was sent just now, such as an announcement, may be on its way
+        # an answer to what was sent just now, by an export in between, may be on its way
         owes = bool(self._sent) and began_at - self._owing_since >= self._ack_timeout_s
         if not self._sent:
             self._owing_since = began_at

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
 
     from lambda_otel.export.filters import AttributeFilters
+    from lambda_otel.export.open_spans import OpenSpansNote
     from lambda_otel.export.others import OtherExporters
     from lambda_otel.logs import LogQueue
     from lambda_otel.metrics import LazyMeterProvider
@@ -67,7 +68,7 @@ class Exporter:
         self._resource, self._drops, self._pace = resource, drops, pace
         self._spans, self._metrics, self._logs = spans, metrics, logs
         self._sending = {signal for signal in _SIGNALS if settings.is_sending(signal.upper())}
-        self._is_announcing = settings["OTEL_LAMBDA_ANNOUNCE"] and "traces" in self._sending
+        self._note = _note(settings) if "traces" in self._sending else None
         self._filters = _filters(settings)
         self.others: OtherExporters | None = None
         self._max_request_bytes = min(_MAX_REQUEST_BYTES, settings["OTEL_LAMBDA_MAX_PENDING_BYTES"] // 2)
@@ -84,7 +85,7 @@ class Exporter:
             self._channels[signal] = by_address[address]
             self._heads[signal] = _head(endpoint)
         self._all = tuple(by_address.values())
-        self._invocation = b""
+        self._invocation_id = self._invocation = b""
         self._is_invoked = False
         self._lock = Lock()
         pace.bind(self.between, self.flush)
@@ -92,7 +93,8 @@ class Exporter:
     def begin(self, invocation_id: str, context: Any = None) -> None:
         """An invocation begins: what is sent from now on carries its id, and its context knows how long it may take."""
         is_safe = invocation_id.isascii() and invocation_id.replace("-", "").isalnum()  # as all ids of Lambda's are
-        self._invocation = INVOCATION_HEADER + invocation_id.encode() + b"\r\n" if is_safe else b""
+        self._invocation_id = invocation_id.encode()[:255] if is_safe else b""
+        self._invocation = INVOCATION_HEADER + self._invocation_id + b"\r\n" if is_safe else b""
         self._is_invoked = True
         if self.others:
             self.others.begin(context)
@@ -109,6 +111,8 @@ class Exporter:
             if not self._channels["traces"].is_closed or self.others:
                 self._submit_all(with_metrics=True, is_end=True)
             self._exchange(is_waiting=True, began_at=began_at)
+            if self._spans is not None and self._spans.has_open:  # of threads that go on
+                self._note_open()
         finally:
             self._lock.release()
         if self.others:
@@ -126,8 +130,7 @@ class Exporter:
             if is_due:
                 self._metrics_due_at = now + self._metric_interval_s
             self._submit_all(with_metrics=is_due, is_end=False)
-            if self._is_announcing:
-                self._submit_announcements()
+            self._note_open()  # what has ended is not in it any more, and on its way
             self._exchange(is_waiting=False)
         finally:
             self._lock.release()
@@ -142,6 +145,7 @@ class Exporter:
         began_at = monotonic()
         try:
             self._submit_all(with_metrics=True, is_end=False)
+            self._note_open()
             self._exchange(is_waiting=True, began_at=began_at)
         finally:
             self._lock.release()
@@ -162,12 +166,11 @@ class Exporter:
             self.others.export(is_last=True)
 
     def announce(self) -> None:
-        """Send open spans, so that a Collector that knows announcements can close them if nobody else does."""
-        if not self._is_announcing or self._channels["traces"].is_closed or not self._lock.acquire(blocking=False):
+        """Note open spans, so that a Collector extension can end them if nobody else does."""
+        if self._note is None or self._channels["traces"].is_closed or not self._lock.acquire(blocking=False):
             return
         try:
-            self._submit_announcements()
-            self._exchange(is_waiting=False)
+            self._note_open()
         finally:
             self._lock.release()
 
@@ -176,6 +179,8 @@ class Exporter:
         self._lock = Lock()
         for channel in self._all:
             channel.forget()
+        if self._note is not None:
+            self._note.forget()
         if self.others:
             self.others.forget()
 
@@ -184,10 +189,11 @@ class Exporter:
         for channel in self._all:
             channel.close()
 
-    def _submit_announcements(self) -> None:
-        if self._spans is not None and (spans := self._spans.take_unannounced()):
-            shown = self._filters.spans(spans) if self._filters else spans
-            self._submit("traces", encode_spans(shown)[0], 0, is_repeatable=False)
+    def _note_open(self) -> None:
+        if self._note is None or self._spans is None or (spans := self._spans.take_open()) is None:
+            return
+        shown = self._filters.spans(spans) if self._filters else spans
+        self._note.write(self._invocation_id, encode_spans(shown)[0])
 
     def _submit_all(self, *, with_metrics: bool, is_end: bool) -> None:
         """Encode everything, the last request with the end header: answers come in order, so it ends all of them."""
@@ -275,6 +281,14 @@ class Exporter:
         for channel in self._all if self._sending else ():
             spent_s = 0.0 if began_at is None else monotonic() - began_at
             channel.exchange(is_waiting=is_waiting, is_counted=self._is_invoked, spent_s=spent_s)
+
+
+def _note(settings: Settings) -> "OpenSpansNote | None":
+    if not settings["OTEL_LAMBDA_ANNOUNCE"]:
+        return None
+    from lambda_otel.export.open_spans import OpenSpansNote
+
+    return OpenSpansNote(settings["OTEL_LAMBDA_SPOOL_DIR"])
 
 
 def _filters(settings: Settings) -> "AttributeFilters | None":

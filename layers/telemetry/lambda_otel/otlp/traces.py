@@ -55,7 +55,7 @@ _FLAGS_LOCAL, _FLAGS_REMOTE = tag(16, FIXED32) + _IS_LOCAL, tag(16, FIXED32) + _
 def encode_spans(spans: Sequence[ReadableSpan]) -> tuple[bytes, Losses]:
     """Body of the request, and what had to be left out.
 
-    A span that has not ended yet gets end time 0; see "announcements" in the layer's README.
+    A span that has not ended yet gets end time 0: what is noted of open spans is encoded so.
     """
     return request(spans, _span)
 

@@ -4,6 +4,8 @@ import json
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from ..conftest import read_notes
+
 PLAIN = """
 def handler(event, context):
     return {"echo": event}
@@ -64,13 +66,13 @@ def handler(event, context):
     assert ["lambda-otel-end" in headers for _, headers, _ in collector.requests] == [False, True]
 
 
-def test_open_invocation_span_is_announced(run_contrib, collector):
-    run_contrib(PLAIN, [{}], OTEL_LAMBDA_ANNOUNCE="true")
+def test_open_invocation_span_is_noted(run_contrib, collector, tmp_path):
+    run_contrib(PLAIN, [{}], OTEL_LAMBDA_ANNOUNCE="true", OTEL_LAMBDA_SPOOL_DIR=str(tmp_path / "spool"))
 
-    collector.wait_for(2)  # the layer does not wait for an answer while it is owed another
-    announced, ended = collector.spans()
-    assert announced.span_id == ended.span_id
-    assert announced.end_time_unix_nano == 0 < ended.end_time_unix_nano
+    ((_, (noted,)),) = read_notes(tmp_path / "spool")
+    (ended,) = collector.spans()
+    assert noted.span_id == ended.span_id
+    assert noted.end_time_unix_nano == 0 < ended.end_time_unix_nano
 
 
 def test_without_its_packages_the_layers_own_wrapper_serves(run_function, collector):

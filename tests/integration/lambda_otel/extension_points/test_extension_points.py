@@ -9,6 +9,8 @@ import pytest
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
+from ..conftest import read_notes
+
 WORK = """
 import logging
 from opentelemetry import trace
@@ -319,6 +321,7 @@ def test_filters_are_for_what_leaves_and_not_for_what_the_function_sees(run_func
         OTEL_TRACES_EXPORTER="otlp,file",
         OTEL_LAMBDA_FILE_EXPORTER_PATH=str(tmp_path / "otlp"),
         OTEL_LAMBDA_ANNOUNCE="true",
+        OTEL_LAMBDA_SPOOL_DIR=str(tmp_path / "spool"),
     )
 
     hashed = hmac.new(b"pepper", b"u1", hashlib.sha256).hexdigest()[:16]
@@ -326,8 +329,9 @@ def test_filters_are_for_what_leaves_and_not_for_what_the_function_sees(run_func
     (work,) = (span for span in collector.spans() if span.name == "work")
     assert attributes(work) == {"user_id": hashed, "kept": "", "tagged": "work"}
     assert attributes(work.events[0]) == {"user_id": hashed}
-    roots = [span for span in collector.spans() if span.name == "fn"]
-    assert len(roots) == 2  # announced, and ended
+    ((_, (noted,)),) = read_notes(tmp_path / "spool")
+    roots = [noted, *(span for span in collector.spans() if span.name == "fn")]
+    assert len(roots) == 2
     assert not any(name.startswith("faas.") for span in roots for name in attributes(span))
     (record,) = collector.records()
     assert attributes(record)["user_id"] == hashed

@@ -53,7 +53,7 @@ class Writer:
         raised="",
         **attributes,
     ):
-        """Times are ms after `START_NS`; `end_ms` None: announced. Attributes: `__` stands for a dot."""
+        """Times are ms after `START_NS`; `end_ms` None: it has not ended. Attributes: `__` stands for a dot."""
         message = ExportTraceServiceRequest()
         of_resource = message.resource_spans.add()
         put(of_resource.resource.attributes, self.resource)

@@ -10,14 +10,14 @@ def test_span_that_came_twice_is_one(record, writer):
     assert record(traces=[body, body]).span_count == 1
 
 
-def test_announced_span_gives_way_to_the_ended_one_in_either_order(record, writer, tmp_path):
-    announced, ended = writer().span("x", "1", 0, None), writer().span("x", "1", 0, 5)
-    for number, bodies in enumerate(([announced, ended], [ended, announced], [announced, ended, announced])):
+def test_open_span_gives_way_to_the_ended_one_in_either_order(record, writer, tmp_path):
+    still_open, ended = writer().span("x", "1", 0, None), writer().span("x", "1", 0, 5)
+    for number, bodies in enumerate(([still_open, ended], [ended, still_open], [still_open, ended, still_open])):
         recording = record(traces=bodies, folder=tmp_path / str(number))
         assert recording.traces[TRACE]["0000000000000001"].seconds == 0.005
 
 
-def test_span_that_was_only_announced_has_no_length(record, writer):
+def test_span_that_did_not_end_has_no_length(record, writer):
     (span,) = record(traces=[writer().span("x", "1", 0, None)]).spans()
     assert (span.end_ns, span.seconds) == (0, 0.0)
 
