@@ -53,7 +53,7 @@ Resources:
           AWS_LAMBDA_EXEC_WRAPPER: /opt/otel-instrument
           OTEL_EXPORTER_OTLP_ENDPOINT: http://{{sink}}
           OTEL_EXPORTER_OTLP_COMPRESSION: none
-          OTEL_LAMBDA_ANNOUNCE: "true"
+          OTEL_LAMBDA_NOTE_OPEN_SPANS: "true"
           OTEL_SERVICE_NAME: contract
 """
 

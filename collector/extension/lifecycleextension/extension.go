@@ -25,8 +25,7 @@ const (
 // Ends is told what arrives from the function.
 type Ends interface {
 	Posted()
-	// ByLayer tells also whether what the last request brought was taken.
-	ByLayer(requestID string, isTaken bool)
+	ByLayer(requestID string)
 }
 
 type middleware struct {
@@ -46,29 +45,14 @@ var (
 func (m *middleware) GetHTTPHandler(context.Context) (extensionmiddleware.WrapHTTPHandlerFunc, error) {
 	return func(_ context.Context, base http.Handler) (http.Handler, error) {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			answer := &answerWriter{ResponseWriter: w, status: http.StatusOK}
-			base.ServeHTTP(answer, r)
+			base.ServeHTTP(w, r)
 			m.ends.Posted()
 			if r.Header.Get(EndHeader) == "1" {
-				m.ends.ByLayer(r.Header.Get(InvocationHeader), answer.status == http.StatusOK)
+				m.ends.ByLayer(r.Header.Get(InvocationHeader))
 			}
 		}), nil
 	}, nil
 }
-
-// answerWriter knows with which status a request was answered.
-type answerWriter struct {
-	http.ResponseWriter
-	status int
-}
-
-func (w *answerWriter) WriteHeader(status int) {
-	w.status = status
-	w.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap lets http.ResponseController find what the server can do.
-func (w *answerWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // GetHTTPRoundTripper keeps hold of the exporter's transport.
 func (m *middleware) GetHTTPRoundTripper(context.Context) (extensionmiddleware.WrapHTTPRoundTripperFunc, error) {

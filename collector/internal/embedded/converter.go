@@ -52,7 +52,7 @@ func (c lambdaConverter) Convert(_ context.Context, conf *confmap.Conf) error {
 		setDefault(sectionMade(config, "processors"), bufferID, map[string]any{})
 		processors, _ := p["processors"].([]any)
 		p["processors"] = append(slices.Clip(processors), bufferID)
-		addNotedSpans(config, id, p)
+		addSpansLeftOpen(config, id, p)
 	}
 	for id, exporter := range section(config, "exporters") {
 		fitExporter(id, exporter, section(config, "exporters"), lifecycleID)
@@ -82,14 +82,14 @@ func (c lambdaConverter) Convert(_ context.Context, conf *confmap.Conf) error {
 	return nil
 }
 
-// addNotedSpans lets spans that a function could not end take the way that it sends its spans by.
-func addNotedSpans(config map[string]any, pipelineID string, pipeline map[string]any) {
+// addSpansLeftOpen lets spans that a function could not end take the way that it sends its spans by.
+func addSpansLeftOpen(config map[string]any, pipelineID string, pipeline map[string]any) {
 	receivers, _ := pipeline["receivers"].([]any)
 	isOTLP := func(id any) bool { return typeOf(fmt.Sprint(id)) == "otlp" }
 	if typeOf(pipelineID) == "traces" && slices.ContainsFunc(receivers, isOTLP) {
-		noted := platformreceiver.NotedType.String()
-		setDefault(sectionMade(config, "receivers"), noted, map[string]any{})
-		pipeline["receivers"] = append(slices.Clip(receivers), noted)
+		leftOpen := platformreceiver.LeftOpenType.String()
+		setDefault(sectionMade(config, "receivers"), leftOpen, map[string]any{})
+		pipeline["receivers"] = append(slices.Clip(receivers), leftOpen)
 	}
 }
 

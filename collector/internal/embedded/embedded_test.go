@@ -39,10 +39,10 @@ func settings(t *testing.T, env map[string]string, warned *[]string) Settings {
 	}
 	t.Cleanup(box.Close)
 	roots := &openspans.Roots{}
-	monitor := platformreceiver.NewMonitor(platformreceiver.Function{}, openspans.Open(""), roots, box.Stats, nil)
+	monitor := platformreceiver.NewMonitor(platformreceiver.Function{}, "", roots, box.Stats, nil)
 	return Settings{
 		Getenv:     lookup(env),
-		Receivers:  []receiver.Factory{platformreceiver.NewFactory(monitor), platformreceiver.NewNotedFactory(monitor)},
+		Receivers:  []receiver.Factory{platformreceiver.NewFactory(monitor), platformreceiver.NewLeftOpenFactory(monitor)},
 		Processors: []processor.Factory{bufferprocessor.NewFactory(box, roots)},
 		Extensions: []extension.Factory{lifecycleextension.NewFactory(deaf{}, &lifecycleextension.Connections{})},
 		LogCore:    func(zapcore.LevelEnabler) zapcore.Core { return zapcore.NewNopCore() },
@@ -53,8 +53,8 @@ func settings(t *testing.T, env map[string]string, warned *[]string) Settings {
 // deaf is told of ends and does nothing.
 type deaf struct{}
 
-func (deaf) Posted()              {}
-func (deaf) ByLayer(string, bool) {}
+func (deaf) Posted()        {}
+func (deaf) ByLayer(string) {}
 
 func TestConvertFitsAConfigurationOfTheReferenceLayer(t *testing.T) {
 	conf, err := confmaptest.LoadConf(filepath.Join("testdata", "reference.yaml"))

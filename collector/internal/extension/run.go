@@ -83,7 +83,6 @@ type environment struct {
 	feed      platform.Feed
 	pool      lifecycleextension.Connections
 	box       *outbox.Outbox
-	open      *openspans.Folder
 	roots     openspans.Roots
 	monitor   *platformreceiver.Monitor
 	collector *embedded.Collector
@@ -154,32 +153,30 @@ func (e *environment) start(ctx context.Context, registration lambdaapi.Registra
 		e.log.Warnf("%v", err)
 	}
 	e.box = box
-	noted := filepath.Join(dir, "open")
+	open := openspans.Folder(filepath.Join(dir, "open"))
 	if errors.Is(err, spool.ErrInUse) {
 		// They are the other process's, too.
-		noted = ""
+		open = ""
 	}
-	e.open = openspans.Open(noted)
 	e.function = platformreceiver.FunctionFrom(e.getenv, instance)
 	e.function.AccountID = registration.AccountID
 	e.function.HasPlatformLogs = hasPlatformLogs
-	e.monitor = platformreceiver.NewMonitor(e.function, e.open, &e.roots, box.Stats, e.ends.ByPlatform)
+	e.monitor = platformreceiver.NewMonitor(e.function, open, &e.roots, box.Stats, e.ends.ByPlatform)
 	if e.store, err = handoff.StoreFrom(e.getenv); err != nil {
 		e.log.Warnf("undelivered telemetry will not be handed over: %v", err)
 	}
 	e.collector, err = embedded.Start(ctx, embedded.Settings{
 		Getenv:     e.getenv,
 		Instance:   instance,
-		Receivers:  []receiver.Factory{platformreceiver.NewFactory(e.monitor), platformreceiver.NewNotedFactory(e.monitor)},
+		Receivers:  []receiver.Factory{platformreceiver.NewFactory(e.monitor), platformreceiver.NewLeftOpenFactory(e.monitor)},
 		Processors: []processor.Factory{bufferprocessor.NewFactory(box, &e.roots)},
-		Extensions: []extension.Factory{lifecycleextension.NewFactory(layerEnds{e.ends, e.open}, &e.pool)},
+		Extensions: []extension.Factory{lifecycleextension.NewFactory(layerEnds{e.ends, &e.roots}, &e.pool)},
 		LogCore:    e.log.Core,
 		LogLevel:   e.log.Level(),
 		Warn:       e.log.Warnf,
 	})
 	if err != nil {
 		box.Close()
-		e.open.Close()
 		return err
 	}
 	box.Adopt()
@@ -220,7 +217,6 @@ func (e *environment) stop() {
 	if stats := e.box.Stats(); stats.Lossy() {
 		e.log.Warnf("telemetry was lost or refused: %s", describe(stats))
 	}
-	e.open.Close()
 	e.box.Close()
 }
 
@@ -241,13 +237,12 @@ func describe(stats outbox.Stats) string {
 // layerEnds passes on what the function's telemetry layer says of an invocation's end.
 type layerEnds struct {
 	*lifecycle.Ends
-	open *openspans.Folder
+	roots *openspans.Roots
 }
 
-func (l layerEnds) ByLayer(requestID string, isTaken bool) {
-	if isTaken {
-		// First, since the environment may be frozen as soon as the end is known.
-		l.open.Over(requestID)
+func (l layerEnds) ByLayer(requestID string) {
+	if requestID != "" {
+		l.roots.HandedOver(requestID)
 	}
 	l.Ends.ByLayer(requestID)
 }

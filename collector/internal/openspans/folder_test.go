@@ -2,7 +2,6 @@ package openspans
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -17,8 +16,7 @@ import (
 
 func TestANoteIsWhatItsProcessWroteLast(t *testing.T) {
 	path := t.TempDir()
-	folder := Open(path)
-	defer folder.Close()
+	folder := Folder(path)
 	if notes := folder.Notes(); len(notes) != 0 {
 		t.Errorf("%d notes in an empty folder", len(notes))
 	}
@@ -57,44 +55,24 @@ func TestANoteEndsItsSpansAsFailed(t *testing.T) {
 	}
 }
 
-func TestANoteOfAnInvocationThatIsOverSaysNothing(t *testing.T) {
+func TestSweepLeavesOnlyWhatIsOpen(t *testing.T) {
 	path := t.TempDir()
-	folder := Open(path)
-	lambdatest.NoteOpen(t, path, "1-a", "request-1", lambdatest.OpenSpans("request-1", 1, "root"))
-	lambdatest.NoteOpen(t, path, "2-b", "request-2", lambdatest.OpenSpans("request-2", 2, "root"))
-	leftOver := ptrace.NewTraces() // written after the invocation: spans of threads that go on
-	lambdatest.OpenSpans("-", 1, "thread").CopyTo(leftOver)
-	lambdatest.NoteOpen(t, path, "3-c", "request-1", leftOver)
-	isOver := func(f *Folder) string {
-		said := ""
-		for _, note := range f.Notes() {
-			said += fmt.Sprintf("%s %v ", filepath.Base(note.File)[:1], note.IsOver)
+	folder := Folder(path)
+	lambdatest.NoteOpen(t, path, "1-open", "request", lambdatest.OpenSpans("request", 1, "root"))
+	lambdatest.NoteOpen(t, path, "2-ended", "request", lambdatest.OpenSpans("request", 1, "root"))
+	lambdatest.NoteOpen(t, path, "2-ended", "request", ptrace.NewTraces())
+	for name, content := range map[string]string{"3-damaged.spans": "x", "4-empty.spans": "", "of-others": ""} {
+		if err := os.WriteFile(filepath.Join(path, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
 		}
-		return said
 	}
-	if got, want := isOver(folder), "1 false 2 false 3 false "; got != want {
-		t.Errorf("before: %s", got)
+	if notes := folder.Notes(); len(notes) != 1 {
+		t.Errorf("notes %+v", notes)
 	}
-	folder.Over("request-1")
-	if got, want := isOver(folder), "1 true 2 false 3 false "; got != want {
-		t.Errorf("then: %s", got)
-	}
-	folder.Close()
-	next := Open(path) // of a process after a kill
-	defer next.Close()
-	if got, want := isOver(next), "1 true 2 false 3 false "; got != want {
-		t.Errorf("in the next process: %s", got)
-	}
-	for i := range 3 * maxOver {
-		next.Over(fmt.Sprintf("request-%08d", i))
-	}
-	if got, want := isOver(next), "1 false 2 false 3 false "; got != want || len(next.over) != maxOver {
-		t.Errorf("%d are remembered: %s", len(next.over), got)
-	}
-	last := Open(path)
-	defer last.Close()
-	if last.over[0] != next.over[0] || last.over[maxOver-1] != next.over[maxOver-1] {
-		t.Errorf("read again: %q", last.over)
+	folder.Sweep()
+	left, err := filepath.Glob(filepath.Join(path, "*"))
+	if err != nil || len(left) != 2 || len(folder.Notes()) != 1 {
+		t.Errorf("left %q, %v", left, err)
 	}
 }
 
@@ -106,8 +84,7 @@ func TestDamageIsNoNote(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder := Open(path)
-	defer folder.Close()
+	folder := Folder(path)
 	for length := range len(whole) {
 		if err := os.WriteFile(name, whole[:length], 0o600); err != nil {
 			t.Fatal(err)
@@ -129,7 +106,10 @@ func TestDamageIsNoNote(t *testing.T) {
 }
 
 func TestWhatIsNoFileOfOursDoesNotHoldUp(t *testing.T) {
-	path := t.TempDir()
+	path := filepath.Join(t.TempDir(), "a[b]*") // no pattern
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	outside := filepath.Join(t.TempDir(), "x.spans")
 	lambdatest.NoteOpen(t, filepath.Dir(outside), "x", "request", lambdatest.OpenSpans("request", 1, "root"))
 	if err := os.Symlink(outside, filepath.Join(path, "link.spans")); err != nil {
@@ -141,9 +121,9 @@ func TestWhatIsNoFileOfOursDoesNotHoldUp(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(path, "folder.spans"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	folder := Open(path)
-	defer folder.Close()
-	if notes := folder.Notes(); len(notes) != 0 {
+	folder := Folder(path)
+	lambdatest.NoteOpen(t, path, "1-a", "request", lambdatest.OpenSpans("request", 1, "root"))
+	if notes := folder.Notes(); len(notes) != 1 {
 		t.Errorf("notes %+v", notes)
 	}
 
@@ -151,13 +131,11 @@ func TestWhatIsNoFileOfOursDoesNotHoldUp(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, unusable := range []string{"", file, filepath.Join(file, "below")} {
-		folder := Open(unusable)
-		folder.Over("request")
-		if len(folder.Notes()) != 0 {
+	for _, unusable := range []Folder{"", Folder(file), Folder(filepath.Join(file, "below"))} {
+		unusable.Sweep()
+		if len(unusable.Notes()) != 0 {
 			t.Errorf("%q has notes", unusable)
 		}
-		folder.Close()
 	}
 }
 

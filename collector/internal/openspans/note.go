@@ -2,6 +2,7 @@ package openspans
 
 import (
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"io"
 	"os"
@@ -21,10 +22,8 @@ const headSize = 8
 
 // Note is what one process had open when it last wrote.
 type Note struct {
-	Invocation string
+	Invocation string        // its id; empty if that is not known
 	Spans      ptrace.Traces // their ends are 0
-	// IsOver: the spans have ended meanwhile, and were handed over.
-	IsOver bool
 	// File is where it stands. No two processes have the same.
 	File string
 }
@@ -35,11 +34,17 @@ func readNote(path string) (Note, bool) {
 		return Note{}, false
 	}
 	defer file.Close()
-	// A read of a file that grows without end would not end either.
-	content, err := io.ReadAll(io.LimitReader(file, maxNote))
-	if err != nil {
+	info, err := file.Stat()
+	if err != nil || !info.Mode().IsRegular() || info.Size() > maxNote {
 		return Note{}, false
 	}
+	// In one call, as it was written: its process may be about to write again.
+	content := make([]byte, info.Size())
+	n, err := file.ReadAt(content, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return Note{}, false
+	}
+	content = content[:n]
 	invocation, request, ok := parseNote(content)
 	if !ok {
 		return Note{}, false

@@ -24,10 +24,10 @@ type Root struct {
 	ParentID pcommon.SpanID
 }
 
-// Roots knows the spans of invocations that have come. It is safe for use by several goroutines.
+// Roots knows invocations whose spans have come. It is safe for use by several goroutines.
 type Roots struct {
 	mu    sync.Mutex
-	byID  map[string]Root
+	byID  map[string]Root // without a span if all that is known is that it was handed over
 	order []string
 }
 
@@ -40,13 +40,21 @@ func (r *Roots) Observe(td ptrace.Traces) {
 	}
 }
 
+// HandedOver takes note that the function's telemetry layer has handed over all of an invocation. Its span may be left
+// out by a sampler before it comes.
+func (r *Roots) HandedOver(requestID string) { r.add(requestID, Root{}) }
+
 func (r *Roots) add(requestID string, root Root) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.byID == nil {
 		r.byID = map[string]Root{}
 	}
-	if _, isKnown := r.byID[requestID]; !isKnown {
+	known, isKnown := r.byID[requestID]
+	if isKnown && root == (Root{}) {
+		root = known
+	}
+	if !isKnown {
 		if len(r.order) >= maxRoots {
 			delete(r.byID, r.order[0])
 			r.order = r.order[1:]
@@ -60,8 +68,16 @@ func (r *Roots) add(requestID string, root Root) {
 func (r *Roots) Of(requestID string) (Root, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	root, ok := r.byID[requestID]
-	return root, ok
+	root := r.byID[requestID]
+	return root, root != Root{}
+}
+
+// Has reports whether an invocation has a span that has come, or was handed over and left out.
+func (r *Roots) Has(requestID string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, ok := r.byID[requestID]
+	return ok
 }
 
 func invocationOf(span ptrace.Span) (string, bool) {

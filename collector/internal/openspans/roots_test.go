@@ -9,7 +9,7 @@ import (
 	"neuro-preprocess/collector/internal/lambdatest"
 )
 
-func TestRootsKnowTheSpanOfAnInvocation(t *testing.T) {
+func TestRootsKnowInvocationsThatHaveASpan(t *testing.T) {
 	var roots Roots
 	td := lambdatest.OpenSpans("request", 1, "root", "child")
 	td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).SetParentSpanID(pcommon.SpanID{9})
@@ -20,6 +20,14 @@ func TestRootsKnowTheSpanOfAnInvocation(t *testing.T) {
 	}
 	if _, ok := roots.Of("another"); ok {
 		t.Error("an invocation that was never seen is known")
+	}
+	roots.HandedOver("request")
+	roots.HandedOver("left out")
+	if again, ok := roots.Of("request"); !ok || again != root {
+		t.Errorf("root %+v", again)
+	}
+	if _, ok := roots.Of("left out"); ok || !roots.Has("left out") || !roots.Has("request") || roots.Has("another") {
+		t.Error("what was handed over is not what is known")
 	}
 	for i := range 2 * maxRoots {
 		roots.Observe(lambdatest.OpenSpans(time.Unix(int64(i), 0).String(), 2, "root"))

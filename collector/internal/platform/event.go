@@ -23,6 +23,7 @@ const (
 	StatusSuccess = "success"
 	StatusTimeout = "timeout"
 	StatusFailure = "failure"
+	StatusError   = "error"
 )
 
 // Of an initStart event: the phase of a new environment's initialisation, and the type of one that an invocation waits

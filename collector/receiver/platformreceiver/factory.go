@@ -11,8 +11,8 @@ import (
 // Type is the receiver's name in a configuration.
 var Type = component.MustNewType("lambda_platform")
 
-// NotedType is the name of the receiver of spans that were left open. The extension adds it to pipelines.
-var NotedType = component.MustNewType("lambda_open_spans")
+// LeftOpenType is the name of the receiver of spans that were left open. The extension adds it to pipelines.
+var LeftOpenType = component.MustNewType("lambda_open_spans")
 
 // NewFactory makes the factory of receivers that pass on what a monitor makes. The monitor exists before the Collector
 // does and outlives it; a receiver only tells it where its telemetry goes.
@@ -30,12 +30,12 @@ func NewFactory(m *Monitor) receiver.Factory {
 		}, component.StabilityLevelDevelopment))
 }
 
-// NewNotedFactory makes the factory of receivers of spans that processes of the function left open.
-func NewNotedFactory(m *Monitor) receiver.Factory {
-	return receiver.NewFactory(NotedType,
+// NewLeftOpenFactory makes the factory of receivers of spans that processes of the function left open.
+func NewLeftOpenFactory(m *Monitor) receiver.Factory {
+	return receiver.NewFactory(LeftOpenType,
 		func() component.Config { return &Config{} },
 		receiver.WithTraces(func(_ context.Context, _ receiver.Settings, _ component.Config, next consumer.Traces) (receiver.Traces, error) {
-			return &started{start: func() { m.attachNoted(next) }}, nil
+			return &started{start: func() { m.attachLeftOpen(next) }}, nil
 		}, component.StabilityLevelDevelopment))
 }
 

@@ -15,8 +15,9 @@ type invocation struct {
 	start     time.Time
 	settled   chan struct{} // closed when its report has come
 	hasBegun  bool
-	isCounted bool            // it is over, and its outcome stands in the metrics
-	noted     *openspans.Root // its span as it was noted while open; nil if that is not known
+	isCounted bool // it is over, and its outcome stands in the metrics
+	isSought  bool // whether a process has noted its span
+	noted     openspans.Root
 }
 
 func newInvocation(requestID string) *invocation {

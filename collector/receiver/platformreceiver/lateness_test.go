@@ -27,7 +27,7 @@ func done(requestID, status string) platform.Event {
 // ended are the spans that were left open and ended, each with its error.
 func (s *sinks) ended() []string {
 	var names []string
-	for _, td := range s.noted.AllTraces() {
+	for _, td := range s.open.AllTraces() {
 		for _, span := range td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().All() {
 			errorType, _ := span.Attributes().Get("error.type")
 			names = append(names, span.Name()+" "+errorType.Str())

@@ -44,7 +44,9 @@ func (m *Monitor) logOf(event platform.Event) (plog.Logs, bool) {
 	}
 	if m.current.requestID != "" {
 		record.Attributes().PutStr("faas.invocation_id", m.current.requestID)
-		if root, ok := m.rootOf(m.current); ok && record.TraceID().IsEmpty() {
+	}
+	if m.current.requestID != "" && record.TraceID().IsEmpty() {
+		if root, ok := m.rootOf(m.current); ok {
 			record.SetTraceID(root.TraceID)
 			record.SetSpanID(root.SpanID)
 		}

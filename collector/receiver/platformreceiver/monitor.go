@@ -7,9 +7,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/consumer"
-	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"neuro-preprocess/collector/internal/openspans"
 	"neuro-preprocess/collector/internal/outbox"
@@ -29,7 +27,7 @@ const (
 // Monitor follows the life of one environment. It is safe for use by several goroutines.
 type Monitor struct {
 	function Function
-	open     *openspans.Folder
+	folder   openspans.Folder
 	roots    *openspans.Roots
 	stats    func() outbox.Stats
 	// ended is told of invocations that the platform says are over.
@@ -40,8 +38,8 @@ type Monitor struct {
 	traces   consumer.Traces
 	metrics  consumer.Metrics
 	logs     consumer.Logs
-	noted    consumer.Traces // takes the spans that processes left open
-	taken    map[string]bool // files of notes whose spans were ended
+	leftOpen consumer.Traces // takes the spans that processes left open
+	ending   map[string]bool // files of the notes whose spans are on their way there
 	meter    *meter
 	own      ownReport
 	init     initPhase
@@ -52,12 +50,11 @@ type Monitor struct {
 
 // NewMonitor makes the monitor of a function. Ended may be nil.
 func NewMonitor(
-	f Function, open *openspans.Folder, roots *openspans.Roots, stats func() outbox.Stats, ended func(string),
+	f Function, folder openspans.Folder, roots *openspans.Roots, stats func() outbox.Stats, ended func(string),
 ) *Monitor {
 	return &Monitor{
-		function: f, open: open, roots: roots, stats: stats, ended: ended, now: time.Now, meter: newMeter(time.Now()),
-		taken:   map[string]bool{},
-		current: newInvocation(""),
+		function: f, folder: folder, roots: roots, stats: stats, ended: ended, now: time.Now, meter: newMeter(time.Now()),
+		ending: map[string]bool{}, current: newInvocation(""),
 	}
 }
 
@@ -95,35 +92,6 @@ func (m *Monitor) Deliver(events []platform.Event) {
 		}
 	}
 	out.emit(m)
-}
-
-// batch is what events were turned into; it is emitted without the monitor's lock, since consumers may be slow.
-type batch struct {
-	notes  []openspans.Note
-	traces []ptrace.Traces
-	logs   []plog.Logs
-}
-
-func (b *batch) emit(m *Monitor) {
-	m.mu.Lock()
-	noted, traces, logs := m.noted, m.traces, m.logs
-	m.mu.Unlock()
-	for _, note := range b.notes {
-		if noted != nil && noted.ConsumeTraces(context.Background(), note.Spans) == nil {
-			note.Remove()
-		}
-	}
-	for _, td := range b.traces {
-		if traces != nil && td.SpanCount() > 0 {
-			_ = traces.ConsumeTraces(context.Background(), td)
-		}
-	}
-	for _, ld := range b.logs {
-		if logs != nil {
-			_ = logs.ConsumeLogs(context.Background(), ld)
-		}
-	}
-	*b = batch{}
 }
 
 // observe deals with one event.
@@ -218,8 +186,14 @@ func (m *Monitor) failed(inv *invocation, at time.Time, status, errorType string
 	if at.IsZero() {
 		at = m.now()
 	}
-	m.endNoted(func(n openspans.Note) bool { return n.Invocation == inv.requestID }, at, errorType, message, out)
-	if _, hasSpan := m.rootOf(inv); !hasSpan {
+	if status != platform.StatusError {
+		// Its process is no more. One whose handler raised lives, and ends its spans itself.
+		ofInvocation := func(n openspans.Note) bool { return n.Invocation == inv.requestID || n.Invocation == "" }
+		if m.endNoted(ofInvocation, at, errorType, message, out) > 0 {
+			return
+		}
+	}
+	if !m.hasSpan(inv) {
 		out.traces = append(out.traces, m.rootSpan(inv, at, errorType, message))
 	}
 }
@@ -312,7 +286,7 @@ func (m *Monitor) ShuttingDown(ctx context.Context, reason string) {
 	if isFailure {
 		errorType = status
 	}
-	m.endNoted(func(openspans.Note) bool { return true }, m.now(), errorType, "the environment ended before the span did", &out)
+	m.endNoted(ofAny, m.now(), errorType, "the environment ended before the span did", &out)
 	m.mu.Unlock()
 	out.emit(m)
 	m.flush(true)

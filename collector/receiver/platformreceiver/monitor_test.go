@@ -21,7 +21,7 @@ import (
 
 type sinks struct {
 	traces  consumertest.TracesSink
-	noted   consumertest.TracesSink
+	open    consumertest.TracesSink // that was left open
 	metrics consumertest.MetricsSink
 	logs    consumertest.LogsSink
 }
@@ -36,9 +36,7 @@ func newMonitor(t *testing.T, f Function) (m *Monitor, s *sinks, open string) {
 
 func newMonitorOver(t *testing.T, f Function, open string) (*Monitor, *sinks) {
 	t.Helper()
-	folder := openspans.Open(open)
-	t.Cleanup(folder.Close)
-	m := NewMonitor(f, folder, &openspans.Roots{}, func() outbox.Stats { return outbox.Stats{} }, nil)
+	m := NewMonitor(f, openspans.Folder(open), &openspans.Roots{}, func() outbox.Stats { return outbox.Stats{} }, nil)
 	s := &sinks{}
 	factory := NewFactory(m)
 	set := receivertest.NewNopSettings(Type)
@@ -54,12 +52,14 @@ func newMonitorOver(t *testing.T, f Function, open string) (*Monitor, *sinks) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	notedFactory := NewNotedFactory(m)
-	noted, err := notedFactory.CreateTraces(t.Context(), receivertest.NewNopSettings(NotedType), notedFactory.CreateDefaultConfig(), &s.noted)
+	leftOpenFactory := NewLeftOpenFactory(m)
+	leftOpen, err := leftOpenFactory.CreateTraces(
+		t.Context(), receivertest.NewNopSettings(LeftOpenType), leftOpenFactory.CreateDefaultConfig(), &s.open,
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range []component.Component{traces, metrics, logs, noted} {
+	for _, r := range []component.Component{traces, metrics, logs, leftOpen} {
 		if err := r.Start(t.Context(), componenttest.NewNopHost()); err != nil {
 			t.Fatal(err)
 		}

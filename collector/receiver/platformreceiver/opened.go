@@ -8,42 +8,65 @@ import (
 	"neuro-preprocess/collector/internal/openspans"
 )
 
-// attachNoted makes known where spans go that processes left open, and ends those of processes that were before this
+// attachLeftOpen makes known where spans go that processes left open, and ends those of processes that were before this
 // environment was reset: its reset was their end.
-func (m *Monitor) attachNoted(next consumer.Traces) {
+func (m *Monitor) attachLeftOpen(next consumer.Traces) {
 	var out batch
 	m.mu.Lock()
-	m.noted = next
-	m.endNoted(func(openspans.Note) bool { return true }, m.now(), "environment_reset", "the environment was reset before the span ended", &out)
+	m.leftOpen = next
+	m.folder.Sweep()
+	m.endNoted(ofAny, m.now(), "environment_reset", "the environment was reset before the span ended", &out)
 	m.mu.Unlock()
 	out.emit(m)
 }
 
-// endNoted ends what processes of a function left open. They are no more: those that live end their spans themselves.
-func (m *Monitor) endNoted(isMeant func(openspans.Note) bool, at time.Time, errorType, message string, out *batch) {
-	for _, note := range m.open.Notes() {
-		if note.IsOver || m.taken[note.File] || !isMeant(note) {
+func ofAny(openspans.Note) bool { return true }
+
+// endNoted ends the spans that processes have noted, and returns of how many processes. These processes are no more, or
+// about to be killed.
+func (m *Monitor) endNoted(isMeant func(openspans.Note) bool, at time.Time, errorType, message string, out *batch) int {
+	if m.leftOpen == nil {
+		return 0
+	}
+	ended := 0
+	for _, note := range m.folder.Notes() {
+		if !isMeant(note) {
 			continue
 		}
-		m.taken[note.File] = true
+		ended++
+		if m.ending[note.File] {
+			continue
+		}
+		m.ending[note.File] = true
 		note.End(at, errorType, message)
 		out.notes = append(out.notes, note)
 	}
+	return ended
 }
 
-// rootOf tells where the span of an invocation stands: as it came, or else as a process noted it while it was open.
+// hasSpan reports whether an invocation has a span, or will have one.
+func (m *Monitor) hasSpan(inv *invocation) bool {
+	if m.roots.Has(inv.requestID) {
+		return true
+	}
+	inv.isSought = false
+	_, ok := m.rootOf(inv)
+	return ok
+}
+
+// rootOf tells where the span of an invocation stands: as it came, or else as a process has noted it. That is looked for
+// once, since whoever asks may ask for each line of a log.
 func (m *Monitor) rootOf(inv *invocation) (openspans.Root, bool) {
 	if root, ok := m.roots.Of(inv.requestID); ok {
 		return root, true
 	}
-	if inv.noted != nil {
-		return *inv.noted, true
-	}
-	for _, note := range m.open.Notes() {
-		if root, ok := note.Root(); ok && note.Invocation == inv.requestID {
-			inv.noted = &root
-			return root, true
+	if !inv.isSought && m.leftOpen != nil {
+		inv.isSought = true
+		for _, note := range m.folder.Notes() {
+			if root, ok := note.Root(); ok && note.Invocation == inv.requestID {
+				inv.noted = root
+			}
 		}
 	}
-	return openspans.Root{}, false
+	return inv.noted, inv.noted != openspans.Root{}
 }

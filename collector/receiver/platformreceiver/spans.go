@@ -41,7 +41,7 @@ func (m *Monitor) initSpan(isLast bool) (ptrace.Traces, bool) {
 	if p.isSent || p.start.IsZero() || p.stop.IsZero() {
 		return ptrace.Traces{}, false
 	}
-	root, isKnown := m.rootOf(m.current)
+	root, isKnown := m.roots.Of(m.current.requestID)
 	if !isKnown && !isLast {
 		return ptrace.Traces{}, false
 	}

@@ -117,7 +117,13 @@ SETTINGS = (
     Setting(
         "OTEL_LAMBDA_MAX_PENDING_BYTES", positive, str(4 * MIB), "bytes", "Encoded and not yet acknowledged, at most"
     ),
-    Setting("OTEL_LAMBDA_ANNOUNCE", flag, "false", "", "Note open spans in a file, for an extension that looks for it"),
+    Setting(
+        "OTEL_LAMBDA_NOTE_OPEN_SPANS",
+        flag,
+        "false",
+        "",
+        "Note open spans in a file, for an extension that looks for it",
+    ),
     Setting("OTEL_LAMBDA_SPOOL_DIR", str, "", "", "Folder of that extension, else `otel-spool` in the temporary one"),
     Setting(
         "OTEL_LAMBDA_COLLECTOR_HOST", str, "", "", "Address of the Collector extension: see *Where telemetry goes*"

@@ -1,6 +1,7 @@
 """Ended spans on their way out, and the open ones, which a crash would lose."""
 
 from collections import deque
+from itertools import islice
 from time import monotonic
 
 from opentelemetry.context import Context
@@ -49,7 +50,7 @@ class SpanQueue(SynchronousMultiSpanProcessor):
         self._baggage_keys = baggage_keys
         self._ended: deque[ReadableSpan] = deque()
         self._open: dict[int, Span] = {}
-        self._noted: set[int] = set()  # ids of the open spans that were taken last
+        self._taken_open: set[int] = set()  # ids of the open spans that were taken last
         self._settled: set[int] = set()  # ids of open spans that were sent as ended, or that the parent process ends
         self.early = EarlySpans()
 
@@ -108,28 +109,26 @@ class SpanQueue(SynchronousMultiSpanProcessor):
         self._settled.update(self._open)
         self._open.clear()
 
-    @property
-    def has_open(self) -> bool:
-        """Whether a span has begun and not ended."""
-        return bool(self._open)
-
-    def take_open(self) -> list[Span] | None:
-        """Spans that have begun and not ended, in the order they began; None if they are those that were taken last."""
-        opened = self._open.copy()
-        if opened.keys() == self._noted:
+    def take_open(self, limit: int) -> list[Span] | None:
+        """Spans that have begun and not ended, the oldest first; None if they are those that were taken last."""
+        taken = dict(islice(self._open.copy().items(), limit))
+        if taken.keys() == self._taken_open:
             return None
-        self._noted = set(opened)
-        return list(opened.values())
+        self._taken_open = set(taken)
+        return list(taken.values())
 
     def forget(self) -> None:
         """Drop everything: after a fork it is the parent's, and so are the spans that are open."""
         self._settled.update(self._open)
-        self._ended, self._open, self._noted, self.early = deque(), {}, set(), EarlySpans()
+        self._ended, self._open, self._taken_open, self.early = deque(), {}, set(), EarlySpans()
 
     def _forget_oldest(self) -> None:
-        """Bound the open spans: one that is forgotten is sent if it ends, and not if the process does."""
-        for oldest in list(self._open.copy())[:1]:
-            self._open.pop(oldest, None)
+        """Bound the open spans: one that is forgotten is sent if it ends, and not if the process does.
+
+        It is the oldest but one, since the oldest is the invocation's.
+        """
+        for span_id in list(islice(self._open.copy(), 1, 2)):
+            self._open.pop(span_id, None)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Export what has ended."""

@@ -163,7 +163,7 @@ class Telemetry:
         try:
             self._enter(context)
             invocation = self._starter.start(event, context)
-            self._exporter.announce()
+            self._exporter.note_open()
         except Exception:
             _logger.exception("the invocation has no span, or none that was noted")
         return invocation
@@ -192,7 +192,7 @@ class Telemetry:
         try:
             for early in self._spans.early.adopt(span.get_span_context()):
                 self._spans.put(early)
-            self._exporter.announce()
+            self._exporter.note_open()
         except Exception:
             _logger.exception("the invocation's span is not noted")
 

@@ -77,7 +77,7 @@ def serve(request, deployment, runtime, sink, has_namespaces, lack):
             layer_dirs=(LAYERS / "TelemetryLayer", LAYERS / "CollectorLayer"),
             environment={
                 "AWS_LAMBDA_EXEC_WRAPPER": "/opt/otel-instrument",
-                "OTEL_LAMBDA_ANNOUNCE": "true",
+                "OTEL_LAMBDA_NOTE_OPEN_SPANS": "true",
                 "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint or sink.url,
                 "OTEL_LAMBDA_HANDOFF_URI": f"s3://{BUCKET}/telemetry",
             },

@@ -123,7 +123,7 @@ class Emulator:
                 "PYTHONPATH": ":".join(paths),
                 "_HANDLER": "layered.handler",
                 "OTEL_LAMBDA_COLLECTOR_HOST": host,
-                "OTEL_LAMBDA_ANNOUNCE": "true",
+                "OTEL_LAMBDA_NOTE_OPEN_SPANS": "true",
             }
             wrapper = str(ROOT / "layers" / "telemetry" / "otel-instrument")
             runtime = ["/bin/sh", wrapper, runtime[0], "-m", "awslambdaric", "layered.handler"]

@@ -215,7 +215,7 @@ class Traffic:
 def _maker(name: str, journal_port: int, own: Mapping[str, str], timeout_s: int, memory_mb: int) -> FunctionSpec:
     variables = {
         "AWS_LAMBDA_EXEC_WRAPPER": "/opt/otel-instrument",
-        "OTEL_LAMBDA_ANNOUNCE": "true",
+        "OTEL_LAMBDA_NOTE_OPEN_SPANS": "true",
         "OTEL_LAMBDA_HANDOFF_URI": f"s3://{BUCKET}/telemetry",
         "JOURNAL_PORT": str(journal_port),
         **own,

@@ -110,23 +110,22 @@ def test_queue_keeps_no_span_that_is_not_sampled(queue):
 
     tracer.start_span("s").end()
 
-    assert (queue.take(), queue.take_open()) == ([], None)
+    assert (queue.take(), queue.take_open(9)) == ([], None)
 
 
 def test_queue_tells_what_is_open_when_that_has_changed(queue, tracer):
     outer = tracer.start_span("outer")
-    assert queue.take_open() == [outer]
-    assert queue.take_open() is None
+    assert queue.take_open(9) == [outer]
+    assert queue.take_open(9) is None
     inner = tracer.start_span("inner")
-    assert queue.take_open() == [outer, inner]
+    assert queue.take_open(9) == [outer, inner]
     inner.end()
     tracer.start_span("short").end()
-    assert queue.take_open() == [outer]
+    assert queue.take_open(9) == [outer]
     outer.end()
 
-    assert not queue.has_open
-    assert queue.take_open() == []
-    assert queue.take_open() is None
+    assert queue.take_open(9) == []
+    assert queue.take_open(9) is None
 
 
 def test_early_spans_become_children_of_a_parent_that_came_later(queue, tracer):

@@ -107,7 +107,8 @@ def test_spans_that_are_never_ended_are_bounded(span_queue, tracer):
     for _ in range(1000):
         tracer.start_span("forgotten")
 
-    assert len(span_queue.take_open()) == 100
+    assert len(span_queue.take_open(1000)) == 100
+    assert [span.name for span in span_queue.take_open(2)] == ["first", "forgotten"]
     first.end()  # late, and yet
     assert [span.name for span in span_queue.take()] == ["first"]
 

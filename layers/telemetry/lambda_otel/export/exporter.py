@@ -110,9 +110,8 @@ class Exporter:
             self._pace.end()
             if not self._channels["traces"].is_closed or self.others:
                 self._submit_all(with_metrics=True, is_end=True)
+            self._note_open()
             self._exchange(is_waiting=True, began_at=began_at)
-            if self._spans is not None and self._spans.has_open:  # of threads that go on
-                self._note_open()
         finally:
             self._lock.release()
         if self.others:
@@ -130,7 +129,7 @@ class Exporter:
             if is_due:
                 self._metrics_due_at = now + self._metric_interval_s
             self._submit_all(with_metrics=is_due, is_end=False)
-            self._note_open()  # what has ended is not in it any more, and on its way
+            self._note_open()
             self._exchange(is_waiting=False)
         finally:
             self._lock.release()
@@ -159,15 +158,16 @@ class Exporter:
         try:
             for with_metrics in (False, True):
                 self._submit_all(with_metrics=with_metrics, is_end=with_metrics)
+                self._note_open()
                 self._exchange(is_waiting=True)
         finally:
             self._lock.release()  # the function's own handler of the signal may let the process live
         if self.others:
             self.others.export(is_last=True)
 
-    def announce(self) -> None:
+    def note_open(self) -> None:
         """Note open spans, so that a Collector extension can end them if nobody else does."""
-        if self._note is None or self._channels["traces"].is_closed or not self._lock.acquire(blocking=False):
+        if self._note is None or not self._lock.acquire(blocking=False):
             return
         try:
             self._note_open()
@@ -190,7 +190,10 @@ class Exporter:
             channel.close()
 
     def _note_open(self) -> None:
-        if self._note is None or self._spans is None or (spans := self._spans.take_open()) is None:
+        """Note what is open, if that has changed: before what has ended is sent, which nobody else shall end then."""
+        if self._note is None or self._spans is None or not self._is_invoked:
+            return
+        if (spans := self._spans.take_open(self._note.MAX_SPANS)) is None:
             return
         shown = self._filters.spans(spans) if self._filters else spans
         self._note.write(self._invocation_id, encode_spans(shown)[0])
@@ -284,7 +287,7 @@ class Exporter:
 
 
 def _note(settings: Settings) -> "OpenSpansNote | None":
-    if not settings["OTEL_LAMBDA_ANNOUNCE"]:
+    if not settings["OTEL_LAMBDA_NOTE_OPEN_SPANS"]:
         return None
     from lambda_otel.export.open_spans import OpenSpansNote
 

@@ -67,11 +67,14 @@ def handler(event, context):
 
 
 def test_open_invocation_span_is_noted(run_contrib, collector, tmp_path):
-    run_contrib(PLAIN, [{}], OTEL_LAMBDA_ANNOUNCE="true", OTEL_LAMBDA_SPOOL_DIR=str(tmp_path / "spool"))
+    source = "import os\n\ndef handler(event, context):\n    if event:\n        os._exit(1)\n"
+    settings = {"OTEL_LAMBDA_NOTE_OPEN_SPANS": "true", "OTEL_LAMBDA_SPOOL_DIR": str(tmp_path / "spool")}
+    run_contrib(source, [{}, {"fate": "killed"}], **settings)
 
     ((_, (noted,)),) = read_notes(tmp_path / "spool")
     (ended,) = collector.spans()
-    assert noted.span_id == ended.span_id
+    assert (noted.name, ended.name) == ("fn", "fn")
+    assert noted.span_id != ended.span_id
     assert noted.end_time_unix_nano == 0 < ended.end_time_unix_nano
 
 

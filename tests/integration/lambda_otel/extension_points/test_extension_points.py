@@ -9,8 +9,6 @@ import pytest
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
-from ..conftest import read_notes
-
 WORK = """
 import logging
 from opentelemetry import trace
@@ -320,8 +318,6 @@ def test_filters_are_for_what_leaves_and_not_for_what_the_function_sees(run_func
         OTEL_LAMBDA_SPAN_PROCESSORS="enrich:Tagging",
         OTEL_TRACES_EXPORTER="otlp,file",
         OTEL_LAMBDA_FILE_EXPORTER_PATH=str(tmp_path / "otlp"),
-        OTEL_LAMBDA_ANNOUNCE="true",
-        OTEL_LAMBDA_SPOOL_DIR=str(tmp_path / "spool"),
     )
 
     hashed = hmac.new(b"pepper", b"u1", hashlib.sha256).hexdigest()[:16]
@@ -329,9 +325,8 @@ def test_filters_are_for_what_leaves_and_not_for_what_the_function_sees(run_func
     (work,) = (span for span in collector.spans() if span.name == "work")
     assert attributes(work) == {"user_id": hashed, "kept": "", "tagged": "work"}
     assert attributes(work.events[0]) == {"user_id": hashed}
-    ((_, (noted,)),) = read_notes(tmp_path / "spool")
-    roots = [noted, *(span for span in collector.spans() if span.name == "fn")]
-    assert len(roots) == 2
+    roots = [span for span in collector.spans() if span.name == "fn"]
+    assert len(roots) == 1
     assert not any(name.startswith("faas.") for span in roots for name in attributes(span))
     (record,) = collector.records()
     assert attributes(record)["user_id"] == hashed
