@@ -3,6 +3,7 @@
 import gzip
 import json
 import threading
+from collections import Counter
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -128,6 +129,25 @@ def test_invocation_that_is_ended_still_has_its_span(serve, sink, do):
     (error_type,) = [attribute.value.string_value for attribute in failed.attributes if attribute.key == "error.type"]
     assert error_type == {"hang": "timeout", "exit": "Runtime.ExitError"}[do]
     assert (len(sink.named("fine")), len(sink.named("again"))) == (1, 1)
+
+
+def test_handler_that_raises_ends_its_spans_itself(serve, sink):
+    service = serve()
+    for _ in range(3):
+        assert invoke(service, span="raising", do="raise").function_error == "Unhandled"
+        assert service.drain(10)
+    assert invoke(service, span="fine").function_error is None
+    assert service.drain(10)
+    service.stop()
+    assert Counter(span.name for span in sink.spans if span.name != "init act") == {
+        "act": 4,
+        "raising": 3,
+        "fine": 1,
+        "going on": 3,
+    }
+    assert not any(span.status.code == Status.STATUS_CODE_ERROR for span in sink.named("going on"))
+    errors = [span.status.message for span in sink.named("act") if span.status.code == Status.STATUS_CODE_ERROR]
+    assert errors == ["ValueError: raising"] * 3
 
 
 def test_what_cannot_be_delivered_is_in_the_bucket_when_the_environment_ends(serve, eventually):

@@ -26,12 +26,18 @@ def meet_an_end(world: World, journal: Journal, round_: int, *programs: str) -> 
     assert not doomed.is_alive()
 
 
-def conclude(name: str, world: World, sink, tell) -> None:
+def conclude(name: str, world: World, sink: Sink, tell) -> None:
+    """Nothing is missing, each invocation that met its end has a root that says so, and what ended well does not."""
     world.await_end("maker")
     arrived = sink.span_counts() + world.in_bucket()
-    found = world.balance_of(world.journal.spans("acknowledged"), arrived)
+    acknowledged = world.journal.spans("acknowledged")
+    found = world.balance_of(acknowledged, arrived)
     tell(f"{name}: {found}")
     assert not found.missing, str(found)
+    failed = {span.span_id.hex(): span for span in sink.spans() if span.status.code == span.status.STATUS_CODE_ERROR}
+    roots = [span for span in failed.values() if any(one.key == "faas.invocation_id" for one in span.attributes)]
+    assert len(roots) == ROUNDS
+    assert not acknowledged & world.journal.spans("ended") & failed.keys()
 
 
 @pytest.mark.parametrize("fate", ["kill", "exit", "hang", "oom"])
