@@ -69,7 +69,8 @@ import json
 class Json(logging.Formatter):
     def format(self, record):
         return json.dumps({name: str(value) for name, value in vars(record).items() if name.islower()
-                           and name not in ("created", "msecs", "thread", "process", "relativecreated", "pathname")})
+                           and name not in ("created", "msecs", "thread", "process", "relativecreated", "pathname",
+                                           "asctime")})
 
 for stream in (sys.stdout, sys.stderr):
     own = logging.StreamHandler(stream)
