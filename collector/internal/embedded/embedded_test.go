@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"neuro-preprocess/collector/extension/lifecycleextension"
+	"neuro-preprocess/collector/internal/lifecycle"
 	"neuro-preprocess/collector/internal/openspans"
 	"neuro-preprocess/collector/internal/outbox"
 	"neuro-preprocess/collector/processor/bufferprocessor"
@@ -44,17 +45,11 @@ func settings(t *testing.T, env map[string]string, warned *[]string) Settings {
 		Getenv:     lookup(env),
 		Receivers:  []receiver.Factory{platformreceiver.NewFactory(monitor), platformreceiver.NewLeftOpenFactory(monitor)},
 		Processors: []processor.Factory{bufferprocessor.NewFactory(box, roots)},
-		Extensions: []extension.Factory{lifecycleextension.NewFactory(deaf{}, &lifecycleextension.Connections{})},
+		Extensions: []extension.Factory{lifecycleextension.NewFactory(lifecycle.NewEnds(), &lifecycleextension.Connections{})},
 		LogCore:    func(zapcore.LevelEnabler) zapcore.Core { return zapcore.NewNopCore() },
 		Warn:       func(format string, args ...any) { *warned = append(*warned, fmt.Sprintf(format, args...)) },
 	}
 }
-
-// deaf is told of ends and does nothing.
-type deaf struct{}
-
-func (deaf) Posted()        {}
-func (deaf) ByLayer(string) {}
 
 func TestConvertFitsAConfigurationOfTheReferenceLayer(t *testing.T) {
 	conf, err := confmaptest.LoadConf(filepath.Join("testdata", "reference.yaml"))

@@ -134,21 +134,14 @@ func (r *running) awaitExit(within time.Duration) time.Duration {
 }
 
 func spans(names ...string) ptrace.Traces {
-	td := ptrace.NewTraces()
-	rs := td.ResourceSpans().AppendEmpty()
-	rs.Resource().Attributes().PutStr("service.name", "f")
-	list := rs.ScopeSpans().AppendEmpty().Spans()
-	for i, name := range names {
-		span := list.AppendEmpty()
-		span.SetName(name)
+	return lambdatest.Spans(names, func(i int, span ptrace.Span) {
 		span.SetTraceID(pcommon.TraceID{1, byte(i)})
 		var id pcommon.SpanID
-		copy(id[:], name)
+		copy(id[:], span.Name())
 		span.SetSpanID(id)
 		span.SetStartTimestamp(1000)
 		span.SetEndTimestamp(2000)
-	}
-	return td
+	})
 }
 
 // post hands telemetry in as the function's layer does; ending names the invocation that is over with it.

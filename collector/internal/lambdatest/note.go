@@ -11,9 +11,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// OpenSpans makes spans that have begun and not ended. The first is the invocation's own, and the others' parent; each
-// has its number as its id.
-func OpenSpans(requestID string, trace byte, names ...string) ptrace.Traces {
+// Spans makes spans of the service "f" by their names; fill gives the rest to each.
+func Spans(names []string, fill func(i int, span ptrace.Span)) ptrace.Traces {
 	td := ptrace.NewTraces()
 	rs := td.ResourceSpans().AppendEmpty()
 	rs.Resource().Attributes().PutStr("service.name", "f")
@@ -21,6 +20,15 @@ func OpenSpans(requestID string, trace byte, names ...string) ptrace.Traces {
 	for i, name := range names {
 		span := list.AppendEmpty()
 		span.SetName(name)
+		fill(i, span)
+	}
+	return td
+}
+
+// OpenSpans makes spans that have begun and not ended. The first is the invocation's own, and the others' parent; each
+// has its number as its id.
+func OpenSpans(requestID string, trace byte, names ...string) ptrace.Traces {
+	return Spans(names, func(i int, span ptrace.Span) {
 		span.SetTraceID(pcommon.TraceID{trace})
 		span.SetSpanID(pcommon.SpanID{byte(i + 1)})
 		span.SetStartTimestamp(100)
@@ -29,8 +37,7 @@ func OpenSpans(requestID string, trace byte, names ...string) ptrace.Traces {
 		} else {
 			span.SetParentSpanID(pcommon.SpanID{1})
 		}
-	}
-	return td
+	})
 }
 
 // Sealed puts the head of a note before its body.

@@ -42,10 +42,11 @@ func (m *Monitor) logOf(event platform.Event) (plog.Logs, bool) {
 		record.SetSeverityText("INFO")
 		record.Body().SetStr(string(event.Record))
 	}
-	if m.current.requestID != "" {
-		record.Attributes().PutStr("faas.invocation_id", m.current.requestID)
+	if m.current.requestID == "" {
+		return ld, true
 	}
-	if m.current.requestID != "" && record.TraceID().IsEmpty() {
+	record.Attributes().PutStr("faas.invocation_id", m.current.requestID)
+	if record.TraceID().IsEmpty() {
 		if root, ok := m.rootOf(m.current); ok {
 			record.SetTraceID(root.TraceID)
 			record.SetSpanID(root.SpanID)

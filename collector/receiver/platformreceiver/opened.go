@@ -49,8 +49,7 @@ func (m *Monitor) hasSpan(inv *invocation) bool {
 	if m.roots.Has(inv.requestID) {
 		return true
 	}
-	inv.isSought = false
-	_, ok := m.rootOf(inv)
+	_, ok := m.notedRoot(inv.requestID)
 	return ok
 }
 
@@ -60,13 +59,21 @@ func (m *Monitor) rootOf(inv *invocation) (openspans.Root, bool) {
 	if root, ok := m.roots.Of(inv.requestID); ok {
 		return root, true
 	}
-	if !inv.isSought && m.leftOpen != nil {
+	if !inv.isSought {
 		inv.isSought = true
-		for _, note := range m.folder.Notes() {
-			if root, ok := note.Root(); ok && note.Invocation == inv.requestID {
-				inv.noted = root
-			}
-		}
+		inv.noted, _ = m.notedRoot(inv.requestID)
 	}
 	return inv.noted, inv.noted != openspans.Root{}
+}
+
+func (m *Monitor) notedRoot(requestID string) (openspans.Root, bool) {
+	if m.leftOpen == nil {
+		return openspans.Root{}, false
+	}
+	for _, note := range m.folder.Notes() {
+		if root, ok := note.Root(); ok && note.Invocation == requestID {
+			return root, true
+		}
+	}
+	return openspans.Root{}, false
 }

@@ -322,7 +322,7 @@ def test_request_larger_than_all_that_may_wait_is_dropped_alone(make_channel, dr
 def test_request_without_items_is_not_sent_again(make_channel, collectors, drops):
     collector = collectors(["close"])
     channel = make_channel(collector.port)
-    channel.submit(request(items=0, is_repeatable=False))
+    channel.submit(request(items=0))
 
     channel.exchange(is_waiting=True)
     channel.close()

@@ -39,11 +39,9 @@ class Request(NamedTuple):
     signal : str
         `traces`, `metrics` or `logs`.
     items : int
-        Spans, data points or records in it.
+        Spans, data points or records in it. One without any is not sent again when its fate is unknown.
     data : bytes
         Head and body.
-    is_repeatable : bool
-        Whether to send it again when its fate is unknown.
     dropped : mapping
         Counts of drops that it tells of: if it is dropped itself, they are still to be told.
     """
@@ -51,7 +49,6 @@ class Request(NamedTuple):
     signal: str
     items: int
     data: bytes
-    is_repeatable: bool = True
     dropped: Mapping[tuple[str, str], int] = {}
 
 
@@ -158,7 +155,7 @@ class Channel:
         for request in reversed(self._sent):
             if request is None:
                 continue
-            if request.is_repeatable:
+            if request.items:
                 self._queued.appendleft(request)
             else:
                 self._bytes -= len(request.data)
@@ -250,7 +247,7 @@ class Channel:
             self._failures = 0
             if body and (rejected := rejected_items(body)):
                 self._drops.add(request.signal, "rejected", rejected)
-        elif status not in _RETRIABLE or not request.is_repeatable:
+        elif status not in _RETRIABLE or not request.items:
             self._give_up(request, "rejected")
         else:
             self.submit(request)

@@ -217,7 +217,7 @@ class Exporter:
         end = self._end_of(ready) if is_end and self._sending else -1
         for index, (signal, body, items) in enumerate(ready):
             told = dropped if signal == "metrics" else {}
-            self._submit(signal, body, items, is_repeatable=items > 0, is_end=index == end, dropped=told)
+            self._submit(signal, body, items, told, is_end=index == end)
 
     def _end_of(self, ready: list[_Encoded]) -> int:
         """Which request ends the invocation: the last to the Collector that gets the traces; one is made if none is."""
@@ -266,19 +266,10 @@ class Exporter:
         self._drops.add("attributes", "unencodable", losses.attributes)
         return signal, body, items - losses.items
 
-    def _submit(
-        self,
-        signal: str,
-        body: bytes,
-        items: int,
-        *,
-        is_repeatable: bool,
-        is_end: bool = False,
-        dropped: _Counts | None = None,
-    ) -> None:
+    def _submit(self, signal: str, body: bytes, items: int, dropped: _Counts, *, is_end: bool) -> None:
         head = self._heads[signal] + self._invocation + (END_HEADER if is_end else b"")
         data = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
-        self._channels[signal].submit(Request(signal, items, data, is_repeatable, dropped or {}))
+        self._channels[signal].submit(Request(signal, items, data, dropped))
 
     def _exchange(self, *, is_waiting: bool, began_at: float | None = None) -> None:
         for channel in self._all if self._sending else ():
